@@ -1,0 +1,54 @@
+# `make book` and `make test` are all a newcomer needs: Python 3.11 to 3.13, git and make.
+# SEQRL_SPEED=smoke|class|full sets the size of every computation.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
+	--nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
+
+.PHONY: book test env lint unit nbval bench notebooks site-test constraints clean
+.DEFAULT_GOAL := book
+
+book: env  ## execute the pages and write _build/html/index.html
+	SEQRL_SPEED=$${SEQRL_SPEED:-class} $(PY) book/_tools/build.py
+
+test: env lint unit nbval  ## all tests, at smoke speed
+
+env: $(STAMP)
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "seqrl needs Python 3.11, 3.12 or 3.13; found none. Try: make PYTHON=/path/to/python3.12"; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,test]"
+	@touch $@
+
+lint: env
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+unit: env
+	SEQRL_SPEED=$${SEQRL_SPEED:-smoke} $(PY) -m pytest -n 2 --dist loadfile --durations=5
+
+nbval: env  ## run every generated notebook, cell by cell
+	SEQRL_SPEED=$${SEQRL_SPEED:-smoke} MPLBACKEND=agg $(PY) -m pytest $(NBVAL) -n 2 --dist loadscope book solutions
+
+bench: env  ## measured speeds, as ratios of one run
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(PY) -m bench
+
+notebooks: env  ## remake the .ipynb files from their MyST sources
+	SEQRL_SPEED=smoke $(PY) book/_tools/notebooks.py
+
+site-test: env  ## drive Chromium over the built pages
+	$(PY) book/_tools/site_test.py
+
+constraints: env  ## write constraints.txt from the environment that stands
+	$(PY) -m pip freeze --exclude-editable | grep -viE '^(seqrl|torch|pip|setuptools|wheel)\b' > constraints.tmp
+	{ echo "# The whole environment in which the book and its tests pass; made by: make constraints"; \
+	  { cat constraints.tmp; echo "torch==2.13.0"; } | sort -f; } > constraints.txt; rm constraints.tmp
+
+clean:
+	rm -rf _build
