@@ -1,0 +1,216 @@
+"""Episodes that play on the page: inline SVG and a small script, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from seqrl.grid_shapes import (
+    WALL,
+    Shape,
+    agent_shapes,
+    box,
+    carried_shapes,
+    map_shapes,
+    placed,
+    shapes,
+)
+from seqrl.gridworld import start_mark, svg_element, svg_floor, svg_path, svg_shapes, svg_walls
+from seqrl.scenes import Scene, scene
+from seqrl.trajectories import Trajectories
+
+EMPTY = (1, 0, 0)
+BLOCK = (Shape(box(-0.01, -0.01, 1.01, 1.01), WALL),)  # overlaps its neighbors: no seams
+ICONS = {
+    "back": '<path d="M19 5v14L9 12zM5 5h3v14H5z"/>',
+    "play": '<path class="start" d="M7 4l13 8-13 8z"/>'
+    '<path class="stop" visibility="hidden" d="M6 4h4v16H6zM14 4h4v16h-4z"/>',
+    "next": '<path d="M5 5v14l10-7zM16 5h3v14h-3z"/>',
+}
+
+
+class Player:
+    """What `play` returns: a notebook shows it, `save` writes it as a page of its own."""
+
+    def __init__(self, html: str, description: str) -> None:
+        self.html, self.description = html, description
+
+    def __repr__(self) -> str:
+        return f"Player({self.description})"
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def save(self, path: str | Path) -> None:
+        """Write a standalone page, which needs no other file."""
+        head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Episodes</title>'
+        view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        Path(path).write_text(f"{head}{view}<body>{self.html}</body></html>\n", encoding="utf-8")
+
+
+def play(
+    trajectories: Trajectories | Sequence[Trajectories],
+    episodes: int | Sequence[int],
+    *,
+    captions: Sequence[str] | None = None,
+    per_row: int | None = None,
+    autoplay: bool = True,
+    loop: bool = False,
+) -> Player:
+    """Episodes side by side on one timeline, with buttons, a slider and keys.
+
+    episodes: their numbers; with several `trajectories`, one number for each of these (or one for
+    all). captions: a line above each world, before its mission. per_row: worlds beside each
+    other (at most 3 unless given). The animation starts when it is seen, and not at all for
+    readers who prefer reduced motion; they, and readers without scripts, see the whole path.
+    Raises ValueError where numbers of trajectories, episodes or captions differ.
+    """
+    scenes = _scenes(trajectories, episodes)
+    captions = [""] * len(scenes) if captions is None else list(captions)
+    if len(captions) != len(scenes):
+        raise ValueError(f"{len(scenes)} episodes need as many captions, not {len(captions)}.")
+    longest = max(len(shown.actions) for shown in scenes)
+    columns = per_row or min(len(scenes), 3)
+    worlds = "".join(_world(shown, caption) for shown, caption in zip(scenes, captions))
+    description = f"{len(scenes)} episode{'s' * (len(scenes) > 1)}, {longest} steps"
+    flags = " data-autoplay" * autoplay + " data-loop" * loop
+    milliseconds = int(np.clip(12_000 / longest, 70, 300))
+    html = (
+        f'<div class="seqrl-player" tabindex="0" role="group" data-ms="{milliseconds}"{flags} '
+        f'aria-label="Animation of {description}. Space plays, arrow keys step.">'
+        f"<style>{_asset('player.css')}</style>"
+        f'<div class="worlds{" many" * (columns > 2)}" style="--n:{columns}">{worlds}</div>'
+        f"{_bar(longest)}<script>{_asset('player.js')}</script></div>"
+    )
+    return Player(html, description)
+
+
+def _scenes(
+    trajectories: Trajectories | Sequence[Trajectories], episodes: int | Sequence[int]
+) -> list[Scene]:
+    if isinstance(trajectories, Trajectories):
+        numbers = [episodes] if isinstance(episodes, int) else list(episodes)
+        sources = [trajectories] * len(numbers)
+    else:
+        sources = list(trajectories)
+        numbers = [episodes] * len(sources) if isinstance(episodes, int) else list(episodes)
+    if not numbers or len(numbers) != len(sources):
+        raise ValueError(f"{len(sources)} trajectories need as many episodes, not {len(numbers)}.")
+    return [scene(source, e) for source, e in zip(sources, numbers)]
+
+
+@cache
+def _asset(name: str) -> str:
+    """A file of this package, without indentation and line breaks that only readers need."""
+    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
+    return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def _world(shown: Scene, caption: str) -> str:
+    """One episode: what it is called, its still picture, and what the script needs to move it."""
+    end = _outcome(shown)
+    title = f"<b>{escape(caption)}</b>" * bool(caption)
+    label = ". ".join(filter(None, [caption, shown.mission, _described(shown)]))
+    data = {
+        "poses": _unwound(shown.poses),
+        "names": sorted(set(shown.actions)),
+        "actions": [sorted(set(shown.actions)).index(name) for name in shown.actions],
+        "go": [f"{value:.3g}".replace("-", "−") for value in shown.returns_to_go],
+        "end": end,
+    }
+    packed = escape(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
+    return (
+        f'<div class="world" data-episode="{packed}">'
+        f'<div class="head">{title}{escape(shown.mission)}</div>'
+        f"{svg_element(shown.maps[0], _picture(shown), label)}"
+        f'<div class="read"><span class="end"><b>{end}</b></span></div></div>'
+    )
+
+
+def _outcome(shown: Scene) -> str:
+    count = len(shown.actions)
+    steps = f"{count} step{'s' * (count != 1)}"
+    return steps if shown.success is None else f"{'' if shown.success else 'not '}solved in {steps}"
+
+
+def _described(shown: Scene) -> str:
+    """The episode in a sentence, for those who cannot see it."""
+    (x0, y0), (x1, y1) = shown.poses[0, :2], shown.poses[-1, :2]
+    width, height = shown.maps.shape[1:3]
+    way = f", going from cell ({x0}, {y0}) to cell ({x1}, {y1})" * ((x0, y0) != (x1, y1))
+    return f"The agent in a grid of {width} by {height} cells{way}: {_outcome(shown)}"
+
+
+def _unwound(poses: np.ndarray) -> list[list[int]]:
+    """Poses whose headings count quarter turns on, so that the agent turns the short way."""
+    turns = (np.diff(poses[:, 2]) + 1) % 4 - 1
+    headings = poses[0, 2] + np.r_[0, turns.cumsum()]
+    return np.c_[poses[:, :2], headings].astype(int).tolist()
+
+
+def _picture(shown: Scene) -> str:
+    """The still: map, path and the agent at its end; what changes carries the steps it is shown."""
+    last = len(shown.actions)
+    lasting, changing = shown.maps[0].copy(), _changes(shown.maps)
+    for x, y in changing:
+        lasting[x, y] = EMPTY
+    parts = [svg_floor(lasting), svg_shapes(map_shapes(lasting)), svg_walls(lasting)]
+    for (x, y), versions in changing.items():
+        for start, end, cell in versions:
+            look = BLOCK if cell[0] == 2 else shapes(*cell)
+            parts.append(_timed(svg_shapes(placed(look, x, y)), start, end, last))
+    if (shown.poses[:, :2] != shown.poses[0, :2]).any():
+        path = svg_path(shown.poses, pieces=150) + svg_shapes(start_mark(shown.poses))
+        parts.append(f'<g class="trail">{path}</g>')
+    column, row, heading = (int(v) for v in shown.poses[-1])
+    agent = svg_shapes(placed(agent_shapes(), -0.5, -0.5))
+    carried = "".join(
+        _timed(svg_shapes(carried_shapes(shown.carrying[start], -0.5, -0.5)), start, end, last)
+        for start, end in _runs(shown.carrying)
+        if shown.carrying[start, 0]
+    )
+    parts.append(
+        f'<g class="agent" transform="translate({column + 0.5} {row + 0.5})">'
+        f'<g class="turn" transform="rotate({90 * heading})">{agent}</g>{carried}</g>'
+    )
+    return "".join(parts)
+
+
+def _changes(maps: np.ndarray) -> dict[tuple[int, int], list[tuple[int, int, tuple[int, ...]]]]:
+    """For each cell that ever changes, its versions: first step, step after the last, cell."""
+    found = {}
+    for x, y in np.argwhere((maps != maps[:1]).any((0, 3))).tolist():
+        cells = maps[:, x, y]
+        found[x, y] = [(a, b, tuple(map(int, cells[a]))) for a, b in _runs(cells)]
+    return found
+
+
+def _runs(rows: np.ndarray) -> list[tuple[int, int]]:
+    """First step and step after the last of each run of equal rows."""
+    starts = [0, *(np.flatnonzero((rows[1:] != rows[:-1]).any(1)) + 1).tolist()]
+    return list(zip(starts, [*starts[1:], len(rows)]))
+
+
+def _timed(content: str, start: int, end: int, last: int) -> str:
+    """Content that is there from one step until before another; the still shows the last step."""
+    hidden = "" if start <= last < end else ' visibility="hidden"'
+    return f'<g data-from="{start}" data-to="{end}"{hidden}>{content}</g>' * bool(content)
+
+
+def _bar(last: int) -> str:
+    """The controls, hidden until the script runs."""
+
+    def button(name: str, label: str) -> str:
+        icon = f'<svg viewBox="0 0 24 24" aria-hidden="true">{ICONS[name]}</svg>'
+        return f'<button type="button" class="{name}" aria-label="{label}">{icon}</button>'
+
+    return (
+        f'<div class="bar" hidden>{button("back", "one step back")}{button("play", "play")}'
+        f'{button("next", "one step on")}<input type="range" min="0" max="{last}" value="{last}" '
+        f'aria-label="step"><output>{last} / {last}</output></div>'
+    )

@@ -1,0 +1,93 @@
+document.querySelectorAll(".seqrl-player:not(.on)").forEach((root) => {
+  const find = (selector, from = root) => from.querySelector(selector);
+  const play = find(".play"), slider = find("input"), counter = find("output");
+  const ms = Number(root.dataset.ms), still = matchMedia("(prefers-reduced-motion: reduce)");
+  const worlds = [...root.querySelectorAll(".world")].map((world) => ({
+    ...JSON.parse(world.dataset.episode),
+    agent: find(".agent", world), turn: find(".turn", world), read: find(".read", world),
+    timed: [...world.querySelectorAll("[data-from]")],
+    trail: [...world.querySelectorAll("[data-at]")],
+  }));
+  const last = Math.max(...worlds.map((world) => world.poses.length - 1));
+  let now = last, timer = 0;
+
+  const chip = (name, label, value) => {
+    const span = document.createElement("span"), bold = document.createElement("b");
+    span.className = name;
+    bold.textContent = value;
+    span.append(label, bold);
+    return span;
+  };
+
+  const drawWorld = (world) => {
+    const end = world.poses.length - 1, t = Math.min(now, end), [x, y, quarters] = world.poses[t];
+    world.agent.style.transform = `translate(${x + 0.5}px, ${y + 0.5}px)`;
+    world.turn.style.transform = `rotate(${90 * quarters}deg)`;
+    for (const part of world.timed) {
+      const shown = Number(part.dataset.from) <= t && t < Number(part.dataset.to);
+      part.setAttribute("visibility", shown ? "visible" : "hidden");
+    }
+    for (const stroke of world.trail) stroke.classList.toggle("past", Number(stroke.dataset.at) <= t);
+    world.read.replaceChildren(...(t < end
+      ? [chip("go", "return-to-go ", world.go[t]), chip("do", "", world.names[world.actions[t]])]
+      : [chip("end", "", world.end)]));
+  };
+
+  const show = (t, smooth) => {
+    root.classList.toggle("moving", smooth);
+    now = Math.max(0, Math.min(last, t));
+    worlds.forEach(drawWorld);
+    slider.value = now;
+    slider.setAttribute("aria-valuetext", `step ${now} of ${last}`);
+    counter.textContent = `${now} / ${last}`;
+  };
+
+  const run = (on) => {
+    clearTimeout(timer);
+    timer = on ? setTimeout(tick, 300) : 0;
+    find(".start", play).setAttribute("visibility", on ? "hidden" : "visible");
+    find(".stop", play).setAttribute("visibility", on ? "visible" : "hidden");
+    play.setAttribute("aria-label", on ? "pause" : "play");
+    if (on && now === last) show(0, false);
+  };
+
+  const tick = () => {
+    if (!root.isConnected) return;
+    if (now < last) {
+      show(now + 1, true);
+      timer = setTimeout(tick, now === last && "loop" in root.dataset ? 1800 : ms);
+    } else if ("loop" in root.dataset) {
+      show(0, false);
+      timer = setTimeout(tick, 700);
+    } else run(false);
+  };
+
+  const step = (by) => { run(false); show(now + by, true); };
+  play.onclick = () => run(!timer);
+  find(".back").onclick = () => step(-1);
+  find(".next").onclick = () => step(1);
+  slider.oninput = () => { run(false); show(Number(slider.value), false); };
+  root.onkeydown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const acts = {
+      " ": () => run(!timer), ArrowLeft: () => step(-1), ArrowRight: () => step(1),
+      Home: () => step(-last), End: () => step(last),
+    };
+    if (!(event.key in acts) || (event.key === " " && event.target.tagName === "BUTTON")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    acts[event.key]();
+  };
+
+  root.style.setProperty("--ms", `${ms}ms`);
+  root.classList.add("on");
+  slider.max = last;
+  find(".bar").hidden = false;
+  show(last, false);
+  if (!("autoplay" in root.dataset) || still.matches || !window.IntersectionObserver) return;
+  new IntersectionObserver((entries, observer) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    if (!timer && now === last) run(true);
+  }, { threshold: 0.5 }).observe(root);
+});
