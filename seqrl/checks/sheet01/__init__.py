@@ -1,0 +1,5 @@
+"""Exercise sheet 1, trajectories; the sheet itself is `solutions/01-trajectories.md`."""
+
+from seqrl.checks.sheet01 import returns_to_go, splits, windows
+
+EXERCISES = (returns_to_go.EXERCISE, windows.EXERCISE, splits.EXERCISE)

@@ -1,0 +1,469 @@
+"""Answers to sheet 1: right ones, and wrong ones with a phrase that their message must contain."""
+
+import hashlib
+import random
+import zlib
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+# ---- 1.1 -----------------------------------------------------------------------------------------
+
+
+def backward_pass(rewards, offsets, discount=1.0):
+    answer = np.zeros(len(rewards))
+    ends = {int(end) - 1 for end in offsets[1:]}
+    ahead = 0.0
+    for t in reversed(range(len(rewards))):
+        ahead = rewards[t] + (0.0 if t in ends else discount * ahead)
+        answer[t] = ahead
+    return answer
+
+
+def list_of_floats(rewards, offsets, discount=1.0):
+    answer = []
+    for start, end in pairwise(offsets):
+        episode = [0.0]
+        for reward in rewards[start:end][::-1]:
+            episode.append(float(reward) + discount * episode[-1])
+        answer += episode[:0:-1]
+    return answer
+
+
+def in_torch(rewards, offsets, discount=1.0):
+    answer = torch.as_tensor(rewards, dtype=torch.float32).clone()
+    for t in range(len(answer) - 2, -1, -1):
+        if t + 1 not in offsets:
+            answer[t] += discount * answer[t + 1]
+    return answer
+
+
+def each(one_episode):
+    """An answer for packed episodes from a function of one episode."""
+
+    def packed(rewards, offsets, discount=1.0):
+        parts = [rewards[start:end] for start, end in pairwise(offsets)]
+        return np.concatenate([one_episode(part, discount) for part in parts])
+
+    packed.__name__ = one_episode.__name__
+    return packed
+
+
+def ignores_borders(rewards, offsets, discount=1.0):
+    return backward_pass(rewards, [0, len(rewards)], discount)
+
+
+def border_one_step_off(rewards, offsets, discount=1.0):
+    answer = np.zeros(len(rewards))
+    ahead = 0.0
+    for t in reversed(range(len(rewards))):
+        if t in offsets:
+            ahead = 0.0
+        ahead = rewards[t] + discount * ahead
+        answer[t] = ahead
+    return answer
+
+
+@each
+def leaves_out_reward(rewards, discount):
+    answer = np.zeros(len(rewards))
+    for t in reversed(range(len(rewards) - 1)):
+        answer[t] = rewards[t + 1] + discount * answer[t + 1]
+    return answer
+
+
+def leaves_out_reward_keeps_weights(rewards, offsets, discount=1.0):
+    return backward_pass(rewards, offsets, discount) - rewards
+
+
+@each
+def reward_so_far(rewards, discount):
+    return np.cumsum(rewards * discount ** np.arange(len(rewards)))
+
+
+@each
+def never_turned_around(rewards, discount):
+    answer, ahead = [], 0.0
+    for reward in rewards[::-1]:
+        ahead = reward + discount * ahead
+        answer.append(ahead)
+    return np.array(answer)
+
+
+@each
+def forward_recursion(rewards, discount):
+    answer = np.array(rewards, dtype=float)
+    for t in range(1, len(rewards)):
+        answer[t] += discount * answer[t - 1]
+    return answer
+
+
+@each
+def whole_return(rewards, discount):
+    return np.full(len(rewards), (rewards * discount ** np.arange(len(rewards))).sum())
+
+
+@each
+def loses_last_reward(rewards, discount):
+    answer = np.zeros(len(rewards))
+    for t in reversed(range(len(rewards) - 1)):
+        answer[t] = rewards[t] + discount * answer[t + 1]
+    return answer
+
+
+@each
+def no_discount(rewards, discount):
+    return np.cumsum(rewards[::-1])[::-1]
+
+
+@each
+def twice_discounted(rewards, discount):
+    answer = np.zeros(len(rewards))
+    for t in range(len(rewards)):
+        ahead = np.arange(len(rewards) - t)
+        answer[t] = (rewards[t:] * discount**ahead * discount**ahead).sum()
+    return answer
+
+
+@each
+def absolute_discount(rewards, discount):
+    return np.cumsum((rewards * discount ** np.arange(len(rewards)))[::-1])[::-1]
+
+
+@each
+def discount_from_end(rewards, discount):
+    weights = discount ** np.arange(len(rewards))[::-1]
+    return np.cumsum((rewards * weights)[::-1])[::-1]
+
+
+@each
+def discounts_own_reward(rewards, discount):
+    answer = np.zeros(len(rewards) + 1)
+    for t in reversed(range(len(rewards))):
+        answer[t] = discount * (rewards[t] + answer[t + 1])
+    return answer[:-1]
+
+
+@each
+def mean_to_go(rewards, discount):
+    answer = backward_pass(rewards, [0, len(rewards)], discount)
+    return answer / np.arange(len(rewards), 0, -1)
+
+
+def in_place(rewards, offsets, discount=1.0):
+    for t in reversed(range(len(rewards) - 1)):
+        if t + 1 not in offsets:
+            rewards[t] += discount * rewards[t + 1]
+    return rewards
+
+
+@each
+def whole_numbers(rewards, discount):
+    answer = np.zeros_like(rewards)
+    answer[-1] = rewards[-1]
+    for t in reversed(range(len(rewards) - 1)):
+        answer[t] = rewards[t] + discount * answer[t + 1]
+    return answer
+
+
+def one_entry_more(rewards, offsets, discount=1.0):
+    return np.append(backward_pass(rewards, offsets, discount), 0.0)
+
+
+def one_number(rewards, offsets, discount=1.0):
+    return float(backward_pass(rewards, offsets, discount)[0])
+
+
+@each
+def divides_by_powers(rewards, discount):
+    with np.errstate(all="ignore"):
+        powers = discount ** np.arange(len(rewards))
+        return np.cumsum((rewards * powers)[::-1])[::-1] / powers
+
+
+@each
+def quadratic(rewards, discount):
+    answer = []
+    for t in range(len(rewards)):
+        total = 0.0
+        for k in range(t, len(rewards)):
+            total += discount ** (k - t) * rewards[k]
+        answer.append(total)
+    return answer
+
+
+def nearly_right(rewards, offsets, discount=1.0):
+    return backward_pass(rewards, offsets, discount) + 0.25
+
+
+def a_string(rewards, offsets, discount=1.0):
+    return "7 6 4"
+
+
+# ---- 1.2 -----------------------------------------------------------------------------------------
+
+
+def slice_and_fill(values, start, end, K):
+    real = values[start : min(start + K, end)]
+    window = np.zeros((K, *values.shape[1:]), dtype=values.dtype)
+    window[: len(real)] = real
+    return window, np.arange(K) < len(real)
+
+
+def step_by_step(values, start, end, K):
+    window, mask = [], []
+    for step in range(start, start + K):
+        mask.append(step < end)
+        window.append(values[step] if step < end else np.zeros_like(values[0]))
+    return np.stack(window), mask
+
+
+def window_in_torch(values, start, end, K):
+    step = torch.arange(start, start + K)
+    mask = step < end
+    window = torch.as_tensor(values)[step.clamp(max=end - 1)]
+    window[~mask] = 0
+    return window, mask
+
+
+def crosses_the_end(values, start, end, K):
+    real = values[start : start + K]
+    window = np.zeros((K, *values.shape[1:]), dtype=values.dtype)
+    window[: len(real)] = real
+    return window, np.arange(K) < len(real)
+
+
+def plain_slice(values, start, end, K):
+    return values[start : start + K], np.ones(K, bool)
+
+
+def right_mask_dirty_padding(values, start, end, K):
+    return crosses_the_end(values, start, end, K)[0], np.arange(start, start + K) < end
+
+
+def pads_left(values, start, end, K):
+    real = values[start : min(start + K, end)]
+    window = np.zeros((K, *values.shape[1:]), dtype=values.dtype)
+    window[K - len(real) :] = real
+    return window, np.arange(K) >= K - len(real)
+
+
+def mask_upside_down(values, start, end, K):
+    window, mask = slice_and_fill(values, start, end, K)
+    return window, ~mask
+
+
+def mask_all_true(values, start, end, K):
+    return slice_and_fill(values, start, end, K)[0], np.ones(K, bool)
+
+
+def moved_back(values, start, end, K):
+    first = max(0, min(start, end - K))
+    return values[first : first + K], np.ones(K, bool)
+
+
+def repeats_last(values, start, end, K):
+    step = np.arange(start, start + K)
+    return values[np.minimum(step, end - 1)], step < end
+
+
+def repeats_last_all_true(values, start, end, K):
+    return repeats_last(values, start, end, K)[0], np.ones(K, bool)
+
+
+def one_step_late(values, start, end, K):
+    return slice_and_fill(values, start + 1, end, K)
+
+
+def one_step_too_many(values, start, end, K):
+    return slice_and_fill(values, start, min(end + 1, len(values)), K)
+
+
+def one_step_lost(values, start, end, K):
+    return slice_and_fill(values, start, end - 1, K)
+
+
+def not_padded(values, start, end, K):
+    real = values[start : min(start + K, end)]
+    return real, np.ones(len(real), bool)
+
+
+def window_of_floats(values, start, end, K):
+    window, mask = slice_and_fill(values.astype(float), start, end, K)
+    return window, mask
+
+
+def mask_of_numbers(values, start, end, K):
+    window, mask = slice_and_fill(values, start, end, K)
+    return window, mask.astype(float)
+
+
+def window_only(values, start, end, K):
+    return slice_and_fill(values, start, end, K)[0]
+
+
+def blanks_the_data(values, start, end, K):
+    values[end:] = 0
+    return slice_and_fill(values, start, end, K)
+
+
+def index_out_of_range(values, start, end, K):
+    mask = np.arange(start, start + K) < end
+    window = np.stack([values[start + k] for k in range(K)])
+    window[~mask] = 0
+    return window, mask
+
+
+# ---- 1.3 -----------------------------------------------------------------------------------------
+
+
+def by_digest(maps, fraction):
+    first = [hashlib.sha256(content).digest()[:4] for content in maps]
+    return np.array([int.from_bytes(b, "big") < fraction * 2**32 for b in first])
+
+
+def by_checksum(maps, fraction):
+    return [zlib.crc32(content) % 1000 < 1000 * fraction for content in maps]
+
+
+def by_seeded_generator(maps, fraction):
+    draws = [random.Random(content).random() for content in maps]  # a seed of bytes is digested
+    return torch.tensor(draws) < fraction
+
+
+def random_episodes(maps, fraction):
+    return np.random.default_rng(0).random(len(maps)) < fraction
+
+
+def last_episodes(maps, fraction):
+    return np.arange(len(maps)) >= (1 - fraction) * len(maps)
+
+
+def random_maps(maps, fraction):
+    chosen = {content: random.random() < fraction for content in maps}
+    return np.array([chosen[content] for content in maps])
+
+
+def first_seen_maps(maps, fraction):
+    seen = list(dict.fromkeys(maps))
+    test = set(seen[: round(fraction * len(seen))])
+    return np.array([content in test for content in maps])
+
+
+def sorted_maps(maps, fraction):
+    seen = sorted(set(maps))
+    test = set(seen[: round(fraction * len(seen))])
+    return np.array([content in test for content in maps])
+
+
+def seeded_shuffle(maps, fraction):
+    seen = sorted(set(maps))
+    np.random.default_rng(0).shuffle(seen)
+    test = set(seen[: round(fraction * len(seen))])
+    return np.array([content in test for content in maps])
+
+
+def built_in_hash(maps, fraction):
+    return np.array([hash(content) % 1000 < 1000 * fraction for content in maps])
+
+
+def first_byte(maps, fraction):
+    return np.array([content[0] < 256 * fraction for content in maps])
+
+
+def sides_swapped(maps, fraction):
+    return ~by_digest(maps, fraction)
+
+
+def always_half(maps, fraction):
+    return by_digest(maps, 0.5)
+
+
+def twice_the_fraction(maps, fraction):
+    return by_digest(maps, 1.5 * fraction)
+
+
+def episode_numbers(maps, fraction):
+    return np.flatnonzero(by_digest(maps, fraction))
+
+
+def two_lists(maps, fraction):
+    test = by_digest(maps, fraction)
+    return np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def sorts_the_data(maps, fraction):
+    maps.sort()
+    return by_digest(maps, fraction)
+
+
+RIGHT = {
+    "1.1": (backward_pass, list_of_floats, in_torch),
+    "1.2": (slice_and_fill, step_by_step, window_in_torch),
+    "1.3": (by_digest, by_checksum, by_seeded_generator),
+}
+
+WRONG = {
+    "1.1": {
+        ignores_borders: "Rewards leak across the border",
+        border_one_step_off: "begins again one step off",
+        leaves_out_reward: "an episode's last entry is its last reward, not 0",
+        leaves_out_reward_keeps_weights: "still discounts the next reward",
+        reward_so_far: "the reward collected so far",
+        never_turned_around: "never turned around",
+        forward_recursion: "recurse in the wrong direction",
+        whole_return: "return of the whole episode",
+        loses_last_reward: "The last reward of an episode is lost",
+        no_discount: "The discount is ignored",
+        twice_discounted: "applied twice",
+        absolute_discount: "counted from the start of the episode",
+        discount_from_end: "counted from the end of the episode",
+        discounts_own_reward: "The reward of the step itself is discounted too",
+        mean_to_go: "means of the rewards to come",
+        in_place: "changes its argument `rewards` in place",
+        whole_numbers: "every fraction is cut off",
+        one_entry_more: "one number a step",
+        one_number: "one number a step",
+        divides_by_powers: "Multiply instead",
+        quadratic: "One pass from the end is enough",
+        nearly_right: "Some numbers are wrong",
+        a_string: "should be an array of numbers, not str",
+    },
+    "1.2": {
+        crosses_the_end: "runs past the end of its episode",
+        plain_slice: "runs past the end of its episode",
+        right_mask_dirty_padding: "still hold the next episode's steps",
+        pads_left: "The padding stands on the left",
+        mask_upside_down: "upside down",
+        mask_all_true: "True everywhere",
+        moved_back: "moved back so that it fits",
+        repeats_last: "repeats the last step",
+        repeats_last_all_true: "repeats the last step",
+        one_step_late: "begins one step late",
+        one_step_too_many: "one step too many",
+        one_step_lost: "loses the last step",
+        not_padded: "has to be filled up with zeros",
+        window_of_floats: "Keep the type",
+        mask_of_numbers: "Make it bool",
+        window_only: "Return two things",
+        blanks_the_data: "changes its argument `values` in place",
+        index_out_of_range: "`window = np.stack([values[start + k] for k in range(K)])`",
+    },
+    "1.3": {
+        random_episodes: "It leaks",
+        last_episodes: "It leaks",
+        random_maps: "Leave chance out of it",
+        first_seen_maps: "depends on which other episodes",
+        sorted_maps: "depends on which other episodes",
+        seeded_shuffle: "depends on which other episodes",
+        built_in_hash: "salted anew in every process",
+        first_byte: "All maps land on the same side",
+        sides_swapped: "The two sides are swapped",
+        always_half: "does not depend on `fraction`",
+        twice_the_fraction: "not the fraction that was asked for",
+        episode_numbers: "Return a mask, not the episodes' numbers",
+        two_lists: "this is a tuple of 2",
+        sorts_the_data: "changes its argument `maps` in place",
+    },
+}
