@@ -15,7 +15,7 @@ SPEEDS: tuple[Speed, ...] = ("smoke", "class", "full")
 
 
 def current() -> Speed:
-    """The speed of this run, from `SEQRL_SPEED` (default `class`); ValueError for any other word."""
+    """The speed of this run, from `SEQRL_SPEED` (default `class`); ValueError otherwise."""
     speed = os.environ.get("SEQRL_SPEED") or "class"
     if speed not in SPEEDS:
         raise ValueError(f"SEQRL_SPEED is {speed!r}; it must be one of {', '.join(SPEEDS)}.")

@@ -1,0 +1,153 @@
+"""The command line: `python -m seqrl COMMAND`, or `seqrl COMMAND` once installed.
+
+A command is a function that adds its parser to the others and sets `run`, a function from the
+parsed arguments to the exit status. What a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+_ORIGIN = ("env", "policy", "epsilon", "reward", "view", "split", "stream", "seed", "seqrl")
+_POLICIES = ("expert", "noisy", "mixed", "bot", "random")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, or 2 after an error, told on stderr in a sentence."""
+    parser = _Parser(prog="seqrl", description="Reinforcement learning as sequence modeling.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in COMMANDS:
+        add(commands)
+    parsed = parser.parse_args(arguments)
+    try:
+        return parsed.run(parsed)
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"seqrl: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("seqrl: interrupted; nothing was written.", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; see {self.prog} --help.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _add_collect(commands: Any) -> None:
+    text = "Collect trajectories of a behavior policy and save them as a Minari dataset."
+    parser = commands.add_parser("collect", help=text, description=text)
+    parser.add_argument("env", metavar="ENV", help="a BabyAI or MiniGrid level, or a gymnasium id")
+    parser.add_argument("--policy", choices=_POLICIES, default="expert")
+    parser.add_argument("--epsilon", type=float, default=0.0, help="noise of 'noisy' and 'bot'")
+    parser.add_argument("--episodes", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="folder to make; by default named after the rest")
+    parser.add_argument("--overwrite", action="store_true", help="replace a dataset that is there")
+    parser.add_argument("--reward", choices=("step", "end"), default="step")
+    parser.add_argument("--view", choices=("full", "partial"), default="full")
+    parser.add_argument("--processes", type=int, help="by default all cores from 200 episodes on")
+    parser.set_defaults(run=_collect)
+
+
+def _collect(arguments: argparse.Namespace) -> int:
+    from seqrl import datasets
+    from seqrl.minari_io import save_minari
+
+    a = arguments
+    name = f"{a.env}-{a.policy}-{a.episodes}-seed{a.seed}".replace("/", "-")
+    out: Path = a.out or Path(name)
+    if out.exists() and not a.overwrite:
+        raise ValueError(f"{out} exists; give another --out, or --overwrite.")
+    data = datasets.collect(
+        a.env,
+        a.policy,
+        a.episodes,
+        a.seed,
+        epsilon=a.epsilon,
+        reward=a.reward,
+        view=a.view,
+        processes=a.processes,
+    )
+    save_minari(data, out)
+    print(f"{_describe(data)}\nsaved in {out}")
+    return 0
+
+
+def _add_info(commands: Any) -> None:
+    text = "Describe a dataset."
+    parser = commands.add_parser("info", help=text, description=text)
+    parser.add_argument("dataset", help="a path, LEVEL/expert, LEVEL/mixed, LEVEL/random, or an id")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=_info)
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from seqrl import datasets
+
+    data = datasets.load(arguments.dataset)
+    if arguments.json:
+        info = {key: value for key, value in data.info.items() if key != "missions"}
+        shapes = {key: list(rows.shape[1:]) for key, rows in data.observations.items()}
+        if data.maps is not None:
+            shapes["map"] = list(data.maps.shape[1:])
+        print(json.dumps({**data.summary(), "observations": shapes, "info": info}, indent=1))
+    else:
+        print(_describe(data))
+    return 0
+
+
+def _describe(data: Any) -> str:
+    """A summary of trajectories, a line for each kind of fact."""
+    summary = data.summary()
+    length = summary["length"]
+    steps = f"{length['mean']:.1f} an episode, {length['min']:.0f} to {length['max']:.0f}"
+    facts = {
+        "episodes": f"{len(data):,}",
+        "steps": f"{data.steps:,} ({steps}, median {length['median']:g})",
+        "return": "{mean:.3g} ± {std:.2g} ({min:.3g} to {max:.3g})".format(**summary["return"]),
+        "terminated": f"{summary['terminated']:.2%}",
+    }
+    if "success" in summary:
+        facts["success"] = f"{summary['success']:.2%}"
+    facts["observations"] = ", ".join(_observations(data))
+    facts["actions"] = _actions(data)
+    if left_out := data.info.get("episodes_left_out"):
+        facts["episodes"] += f" ({left_out:,} more would have gone beyond the largest size)"
+    told = (f"{key} {data.info[key]}" for key in _ORIGIN if key in data.info)
+    facts["made from"] = ", ".join(told) or "not said"
+    return "\n".join(f"{name:<13} {fact}" for name, fact in facts.items())
+
+
+def _observations(data: Any) -> list[str]:
+    lines = []
+    for key, rows in data.observations.items():
+        if key == "map" and data.maps is not None:
+            shape = tuple(data.maps.shape[1:])
+            lines.append(f"map {shape} in {len(data.maps):,} versions")
+        else:
+            lines.append(f"{key} {tuple(rows.shape[1:])}")
+    return lines
+
+
+def _actions(data: Any) -> str:
+    """How often each discrete action was taken, or the size of continuous ones."""
+    if data.actions.dim() > 1:
+        low, high = data.actions.aminmax()
+        return f"{data.actions.shape[1]} numbers in [{low:.3g}, {high:.3g}]"
+    counts = data.actions.bincount().tolist()
+    names: Sequence[str] = [str(action) for action in range(len(counts))]
+    if "agent" in data.observations:
+        from seqrl.environments.grid_observation import ACTIONS
+
+        names = ACTIONS
+    return ", ".join(f"{name} {n / data.steps:.1%}" for name, n in zip(names, counts) if n)
+
+
+COMMANDS: tuple[Callable[[Any], None], ...] = (_add_collect, _add_info)
