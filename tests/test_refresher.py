@@ -1,7 +1,6 @@
 """The refresher: its labeled equations hold in numbers, and its prose says what its code says."""
 
 import itertools
-import re
 from pathlib import Path
 
 import numpy as np
@@ -76,14 +75,6 @@ def test_eq_bellman_optimality(page):
     assert np.array_equal(best, (page["r"] + page["P"] @ best).max(axis=0))
     for probability in np.linspace(0, 0.9, 10):
         assert (page["value"](np.array([probability, 1 - probability])) <= best + 1e-9).all()
-
-
-def test_every_labeled_equation_has_a_test():
-    labels = re.findall(r"^\$\$ \((eq-[\w-]+)\)$", TEXT, re.M)
-    assert len(labels) == len(set(labels)) == 6
-    tests = " ".join(name for name in globals() if name.startswith("test_eq"))
-    for label in labels:
-        assert label.replace("-", "_") in tests, label
 
 
 def test_the_prose_states_the_numbers_of_the_corridor(page):
