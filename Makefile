@@ -33,7 +33,7 @@ unit: env
 	SEQRL_SPEED=$${SEQRL_SPEED:-smoke} $(PY) -m pytest -n 2 --dist loadfile --durations=5
 
 nbval: env  ## run every generated notebook, cell by cell
-	SEQRL_SPEED=$${SEQRL_SPEED:-smoke} MPLBACKEND=agg $(PY) -m pytest $(NBVAL) -n 2 --dist loadscope book solutions
+	SEQRL_SPEED=$${SEQRL_SPEED:-smoke} MPLBACKEND=agg $(PY) -m pytest $(NBVAL) -n 2 --dist loadscope book solutions exercises
 
 bench: env  ## measured speeds, as ratios of one run
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
