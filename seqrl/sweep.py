@@ -1,0 +1,127 @@
+"""Many runs, some at a time: resumable, recorded, each in a process of its own.
+
+A run is done when its record is in the folder. So a sweep that was stopped, by its deadline or by a
+kill, goes on where it was: runs that have a record are skipped, runs that have begun go on from
+their last checkpoint (`training.fit` leaves a whole one when it is terminated).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqrl.results import Row, file_name, write
+
+POLL = 0.05  # seconds between looks at the running processes
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of a table: a method on a dataset, with one training seed."""
+
+    method: str
+    dataset: str
+    seed: int = 0
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def record(self) -> str:
+        """The name of the run's record; another config is another run."""
+        return file_name(self.method, self.dataset, self.seed, self.config)
+
+
+class Outcome(NamedTuple):
+    """What became of a sweep's runs."""
+
+    done: list[Run]
+    skipped: list[Run]  # had a record already
+    failed: list[Run]  # what happened is in the folder, beside the records: NAME.error
+    left: list[Run]  # not finished at the deadline
+
+
+def sweep(
+    runs: Sequence[Run],
+    work: Callable[[Run, Path], Row],
+    folder: Path | str,
+    *,
+    jobs: int = 1,
+    minutes: float | None = None,
+    report: Callable[[str], None] = print,
+) -> Outcome:
+    """Does every run that has no record in `folder`; `work(run, scratch)` returns its record.
+
+    jobs: runs at a time; they share the cores equally. minutes: then no run begins any more, and
+    those that run are terminated. scratch: a folder of the run's own, for checkpoints. A run that
+    fails is reported and does not stop the others. Raises ValueError for runs that are the same.
+    """
+    folder = Path(folder)
+    if len({run.record for run in runs}) < len(runs):
+        raise ValueError("a sweep has two runs of the same method, dataset, seed and config.")
+    if jobs < 1:
+        raise ValueError(f"a sweep needs at least one job, not {jobs}.")
+    skipped = [run for run in runs if (folder / run.record).exists()]
+    waiting = [run for run in runs if run not in skipped]
+    deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+    outcome = Outcome([], skipped, [], [])
+    running: list[tuple[Run, BaseProcess]] = []
+    try:
+        while (waiting or running) and time.monotonic() < deadline:
+            while waiting and len(running) < jobs:
+                running.append((waiting[0], _start(waiting.pop(0), work, folder, jobs)))
+            time.sleep(POLL)
+            for run, process in [pair for pair in running if not pair[1].is_alive()]:
+                running.remove((run, process))
+                finished = (folder / run.record).exists()
+                (outcome.done if finished else outcome.failed).append(run)
+                report(_line(run, finished, outcome, len(runs)))
+    finally:
+        for _, process in running:
+            process.terminate()
+        for _, process in running:
+            process.join()
+    for run in [*(run for run, _ in running), *waiting]:
+        finished = (folder / run.record).exists()  # in its last moment
+        (outcome.done if finished else outcome.left).append(run)
+    return outcome
+
+
+def _start(run: Run, work: Callable[[Run, Path], Row], folder: Path, jobs: int) -> BaseProcess:
+    # A fresh interpreter: a fork of a process that has used several threads may hang.
+    process = multiprocessing.get_context("spawn").Process(
+        target=_one, args=(run, work, folder), name=run.record
+    )
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    try:
+        process.start()  # with the environment of this moment
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+    return process
+
+
+def _one(run: Run, work: Callable[[Run, Path], Row], folder: Path) -> None:
+    """In the run's process: work, and write the record or what went wrong."""
+    error = folder / f"{run.record}.error"
+    try:
+        write(work(run, folder / "scratch" / Path(run.record).stem), folder)
+        error.unlink(missing_ok=True)
+    except Exception:
+        folder.mkdir(parents=True, exist_ok=True)
+        error.write_text(traceback.format_exc())
+        sys.exit(1)
+
+
+def _line(run: Run, finished: bool, outcome: Outcome, total: int) -> str:
+    count = len(outcome.done) + len(outcome.skipped) + len(outcome.failed)
+    state = "done" if finished else f"FAILED, see {run.record}.error"
+    return f"[{count}/{total}] {run.method} {run.dataset} seed {run.seed}: {state}"

@@ -1,0 +1,91 @@
+"""A sweep does every run once, goes on after a stop, and outlives a run that fails."""
+
+import os
+import signal
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from seqrl.results import read_all
+from seqrl.sweep import Run, sweep
+
+RUNS = [Run("dt", "maze/mixed", seed, {"steps": 3}) for seed in range(3)]
+
+
+def _record(run, **scores):  # without what made it: that would import torch in every process
+    return {**asdict(run), "scores": scores, "episodes": {}}
+
+
+def quick(run, scratch):
+    return _record(run, success=run.seed)
+
+
+def second_fails(run, scratch):
+    if run.seed == 1:
+        raise RuntimeError("the dog ate it")
+    return quick(run, scratch)
+
+
+def second_is_killed(run, scratch):
+    if run.seed == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return quick(run, scratch)
+
+
+def counts_itself(run, scratch):
+    scratch.mkdir(parents=True, exist_ok=True)
+    (scratch / str(time.monotonic_ns())).touch()
+    return _record(run, times=len(list(scratch.iterdir())))
+
+
+def endless(run, scratch):
+    while run.seed:
+        time.sleep(1)
+    return quick(run, scratch)
+
+
+def test_every_run_has_a_record_and_is_done_once(tmp_path):
+    lines = []
+    first = sweep(RUNS, counts_itself, tmp_path, jobs=2, report=lines.append)
+    assert (len(first.done), first.skipped, first.failed, first.left) == (3, [], [], [])
+    assert len(lines) == 3 and lines[-1].startswith("[3/3] dt maze/mixed")
+    again = sweep([*RUNS, Run("dt", "maze/mixed", 9, {"steps": 3})], counts_itself, tmp_path)
+    assert [run.seed for run in again.done] == [9] and again.skipped == RUNS
+    runs = read_all(tmp_path)
+    assert sorted(run["seed"] for run in runs) == [0, 1, 2, 9]
+    assert {run["scores"]["times"] for run in runs} == {1}
+
+
+def test_another_config_is_another_run(tmp_path):
+    sweep(RUNS[:1], quick, tmp_path)
+    other = Run("dt", "maze/mixed", 0, {"steps": 4})
+    assert sweep([other], quick, tmp_path).done == [other]
+    assert len(read_all(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("work", [second_fails, second_is_killed])
+def test_a_run_that_fails_does_not_stop_the_others(tmp_path, work):
+    outcome = sweep(RUNS, work, tmp_path, report=lambda line: None)
+    assert [run.seed for run in outcome.failed] == [1]
+    assert [run.seed for run in outcome.done] == [0, 2]
+    if work is second_fails:
+        assert "the dog ate it" in (tmp_path / f"{RUNS[1].record}.error").read_text()
+    mended = sweep(RUNS, quick, tmp_path, report=lambda line: None)
+    assert [run.seed for run in mended.done] == [1]
+    assert not list(Path(tmp_path).glob("*.error"))
+
+
+def test_the_deadline_stops_what_runs_and_leaves_the_rest(tmp_path):
+    outcome = sweep(RUNS, endless, tmp_path, minutes=8 / 60, report=lambda line: None)
+    assert [run.seed for run in outcome.done] == [0]
+    assert [run.seed for run in outcome.left] == [1, 2]
+    assert len(read_all(tmp_path)) == 1
+
+
+def test_bad_sweeps_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="two runs of the same"):
+        sweep([RUNS[0], RUNS[0]], quick, tmp_path)
+    with pytest.raises(ValueError, match="at least one job"):
+        sweep(RUNS, quick, tmp_path, jobs=0)
