@@ -26,12 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         return parsed.run(parsed)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(f"seqrl: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("seqrl: interrupted; nothing was written.", file=sys.stderr)
         return 130
+    except _told() as error:
+        print(f"seqrl: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _told() -> tuple[type[Exception], ...]:
+    """Errors that are told in a sentence; gymnasium's only where it was imported: it is slow."""
+    gymnasium = sys.modules.get("gymnasium.error")
+    more = (gymnasium.Error,) if gymnasium else ()
+    return (ValueError, RuntimeError, OSError, ImportError, *more)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,8 +57,8 @@ def _add_collect(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder to make; by default named after the rest")
     parser.add_argument("--overwrite", action="store_true", help="replace a dataset that is there")
-    parser.add_argument("--reward", choices=("step", "end"), default="step")
-    parser.add_argument("--view", choices=("full", "partial"), default="full")
+    parser.add_argument("--reward", choices=("step", "end"), help="the level's own by default")
+    parser.add_argument("--view", choices=("full", "partial"), help="the level's own by default")
     parser.add_argument("--processes", type=int, help="by default all cores from 200 episodes on")
     parser.set_defaults(run=_collect)
 

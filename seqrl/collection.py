@@ -31,15 +31,15 @@ def collect(
     seed: int = 0,
     *,
     epsilon: float = 0.0,
-    reward: str = "step",
-    view: str = "full",
+    reward: str | None = None,
+    view: str | None = None,
     processes: int | None = None,
     progress: bool = True,
 ) -> Trajectories:
     """Trajectories of a behavior policy; the same whatever the number of processes.
 
     env: a grid world (see `environments.make_env`), any gymnasium id, or a function that makes an
-        environment. reward, view: of a grid world.
+        environment. reward, view: of a grid world; None is the level's default.
     policy: "expert", "noisy" (the expert with `epsilon`), "mixed", "bot" (`epsilon` applies too),
         "random", or a function from `Envs` to a policy.
     processes: by default all cores for 200 episodes or more, else one. Given functions are called
@@ -56,6 +56,8 @@ def collect(
         raise ValueError(f"epsilon belongs to the policies 'noisy' and 'bot', not to {policy!r}.")
     if episodes < 1:
         raise ValueError(f"a dataset needs at least one episode, not {episodes}.")
+    if processes is not None and processes < 1:
+        raise ValueError(f"collecting needs at least one process, not {processes}.")
     source = Source(env, policy, epsilon, seed, reward, view)
     return collect_from(source, episodes, processes, progress)
 
@@ -68,8 +70,8 @@ class Source:
     policy: str | MakePolicy
     epsilon: float
     seed: int
-    reward: str
-    view: str
+    reward: str | None
+    view: str | None
 
     def make_envs(self) -> Envs:
         if callable(self.env):
@@ -149,18 +151,31 @@ def _mapped(
     import pickle
 
     start = "fork" if "fork" in mp.get_all_start_methods() else "spawn"
-    pool = ProcessPoolExecutor(processes, mp.get_context(start), initializer=_one_thread)
+    pool = ProcessPoolExecutor(processes, mp.get_context(start), initializer=_begin)
     try:
         yield map(pickle.loads, pool.map(partial(_pickled, function), ranges))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _one_thread() -> None:
-    """In a forked process, PyTorch's other threads do not exist."""
+def _begin() -> None:
+    """What each process does before it works."""
+    import threading
+
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # in a forked process, PyTorch's other threads do not exist
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, even if that was killed."""
+    import multiprocessing as mp
+
+    parent = mp.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _pickled(function: Callable[[range], Trajectories], numbers: range) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
@@ -22,7 +23,15 @@ __all__ = ["collect", "home", "load"]
 
 EPISODES = {"expert": 10_000, "mixed": 10_000, "random": 500}  # of a dataset, unless said otherwise
 MAX_STEPS = 300_000  # of a dataset; what would go beyond is left out
-_MAKERS = ("environments", "shortest_path", "behavior.py", "rollout.py", "seeds.py")
+_MAKERS = (
+    "environments",
+    "shortest_path",
+    "behavior.py",
+    "collection.py",
+    "rollout.py",
+    "seeds.py",
+)
+_LIBRARIES = ("gymnasium", "minigrid", "numpy")  # numpy: the random numbers
 
 
 def load(
@@ -30,8 +39,8 @@ def load(
     episodes: int | None = None,
     seed: int = 0,
     *,
-    reward: str = "step",
-    view: str = "full",
+    reward: str | None = None,
+    view: str | None = None,
     progress: bool = True,
 ) -> Trajectories:
     """A dataset by name: `LEVEL/expert`, `LEVEL/mixed`, `LEVEL/random`, a path, or a Minari id.
@@ -39,7 +48,8 @@ def load(
     The first three are made on first use (10,000, 10,000 and 500 episodes, at most 300,000 steps;
     info says how many episodes that left out) and kept in `$SEQRL_HOME`, by default
     `~/.cache/seqrl`. Fewer `episodes` are the first ones of the larger dataset. `seed`, `reward`
-    and `view` concern only them. A Minari id is looked up locally, then on Minari's hub.
+    and `view` concern only them, as in `environments.make_env`. A Minari id is looked up locally,
+    then on Minari's hub. Where what was made cannot be kept, a warning says so.
     Raises ValueError for a name of another kind or an unknown level.
     """
     if episodes is not None and episodes < 1:
@@ -48,7 +58,7 @@ def load(
     if kind not in EPISODES or Path(name).exists():
         return _stored(name, episodes)
     wanted = EPISODES[kind] if episodes is None else episodes
-    source = Source(_full_name(level), kind, 0.0, seed, reward, view)
+    source = _source(level, kind, seed, reward, view)
     folder = _folder(source)
     for size, path in sorted(_cached(folder)):
         if size >= wanted:
@@ -56,7 +66,7 @@ def load(
                 return _first(_read(path), wanted)
     data = collect_from(source, wanted, progress=progress, max_steps=MAX_STEPS)
     data.info["dataset"] = f"{source.env}/{kind}"
-    _write(data, folder / str(wanted))
+    _keep(data, folder / str(wanted))
     return data
 
 
@@ -67,6 +77,14 @@ def _full_name(level: str) -> str:
         known = ", ".join(levels.LEVELS)
         raise ValueError(f"a dataset of the course is named LEVEL/KIND; its levels: {known}.")
     return levels.resolve(level)
+
+
+def _source(level: str, kind: str, seed: int, reward: str | None, view: str | None) -> Source:
+    from seqrl.environments import levels
+
+    name = _full_name(level)
+    usual = levels.defaults(name)
+    return Source(name, kind, 0.0, seed, reward or usual["reward"], view or usual["view"])
 
 
 def _stored(name: str | Path, episodes: int | None) -> Trajectories:
@@ -99,9 +117,10 @@ def _folder(source: Source) -> Path:
 
 def _cached(folder: Path) -> list[tuple[int, Path]]:
     """Number of episodes asked for, and path, of the datasets of one source."""
-    if not folder.is_dir():
+    try:
+        return [(int(path.name), path) for path in folder.iterdir() if path.name.isdigit()]
+    except OSError:  # there are none, or nobody may look
         return []
-    return [(int(path.name), path) for path in folder.iterdir() if path.name.isdigit()]
 
 
 @lru_cache(maxsize=1)
@@ -113,7 +132,8 @@ def _digest() -> str:
     digest = hashlib.blake2b(digest_size=5)
     for path in sorted(files):
         digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    digest.update(f"{NOISE} {MAX_STEPS} minigrid {version('minigrid')}".encode())
+    libraries = [f"{name} {version(name)}" for name in _LIBRARIES]
+    digest.update(f"{NOISE} {MAX_STEPS} {libraries}".encode())
     return digest.hexdigest()
 
 
@@ -123,7 +143,15 @@ def _read(path: str | Path) -> Trajectories:
     return load_minari(path)
 
 
-def _write(data: Trajectories, path: Path) -> None:
+def _keep(data: Trajectories, path: Path) -> None:
+    """Write the dataset for the next time, if that is possible or another process has not."""
     from seqrl.minari_io import save_minari
 
-    save_minari(data, path)
+    try:
+        save_minari(data, path)
+    except OSError as error:
+        try:
+            _read(path)  # the same data, from a process that made them meanwhile
+        except (ValueError, OSError):
+            text = f"the dataset is in memory but was not kept for the next time: {error}"
+            warnings.warn(text, stacklevel=3)

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -20,11 +21,12 @@ from pathlib import Path
 
 from seqrl import packed_copy
 from seqrl.minari_read import info_of, read
-from seqrl.minari_write import action_space, metadata_of, write_episodes
+from seqrl.minari_write import action_space, check_writable, metadata_of, write_episodes
 from seqrl.trajectories import Trajectories
 
 FILE, METADATA = "main_data.hdf5", "metadata.json"
 DATASET_ID = re.compile(r"(?:[-\w][-\w/]*[-\w]+/)?[-\w]+-v\d+")
+DAY = 24 * 3600  # seconds; no write takes that long
 
 
 def load_minari(source: str | Path, download: bool = True) -> Trajectories:
@@ -50,11 +52,13 @@ def save_minari(
     """Write a Minari dataset (HDF5) to the folder `path`, in the place of an earlier one there.
 
     dataset_id: the name that Minari knows it by, made from the folder's name if not given.
-    A failed or killed write leaves nothing under that name, or the earlier dataset as it was.
-    Raises ValueError for unsound trajectories, FileExistsError if `path` holds something else,
-    OSError where the disk is full.
+    A failed or killed write leaves nothing under that name, or the earlier dataset as it was; of
+    several writes at once, one stays.
+    Raises ValueError for trajectories that could not be read back, FileExistsError if `path` holds
+    something else, OSError where the disk is full.
     """
     trajectories = trajectories.check().to("cpu")
+    check_writable(trajectories)
     path = Path(os.path.expanduser(path))
     if dataset_id is None:
         name = re.sub(r"[^-\w]+", "-", path.name)
@@ -75,9 +79,10 @@ def save_minari(
 @contextmanager
 def _in_place_of(path: Path) -> Iterator[Path]:
     """A new folder beside `path`, which takes its place at the end if nothing failed."""
-    if path.exists() and not (path / "data" / METADATA).is_file():
-        raise FileExistsError(f"{path} is there and is not a dataset; it is left as it is.")
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone_in(path.parent):
+        _refuse_other(path)
+        _sweep(path.parent)
     beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     new, old = beside / "new", beside / "old"
     try:
@@ -85,17 +90,63 @@ def _in_place_of(path: Path) -> Iterator[Path]:
         yield new
         for file in [*new.rglob("*"), new]:
             _flush(file)
-        if path.exists():
-            os.replace(path, old)
-        os.replace(new, path)
+        with _alone_in(path.parent):
+            _refuse_other(path)
+            _swap(new, path, old)
         _flush(path.parent)
+    except FileExistsError:
+        raise
     except OSError as error:
         text = f"{path} was not written; what was there before is unchanged: {error}"
         raise OSError(error.errno or errno.EIO, text) from error
     finally:
-        if old.exists() and not path.exists():
-            os.replace(old, path)  # if even this fails, the earlier dataset stays in `beside`
-        shutil.rmtree(beside, ignore_errors=True)
+        if not old.exists():  # else the earlier dataset could not be put back: it stays there
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path, old: Path) -> None:
+    """Put `new` in the place of `path`; `old` is what was there until that is done."""
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except OSError:
+        if old.exists():
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_other(path: Path) -> None:
+    if path.exists() and not (path / "data" / METADATA).is_file():
+        raise FileExistsError(f"{path} is there and is not a dataset; it is left as it is.")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Other writers in this folder wait, where the system and the disk can make them."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writes left a day ago or more; a dataset on its way is put back."""
+    for left in folder.glob(".*.tmp"):
+        name = re.fullmatch(r"\.(.+)\.\w{8}\.tmp", left.name)
+        with suppress(OSError):
+            ours = name and {path.name for path in left.iterdir()} <= {"new", "old"}
+            if not name or not ours or time.time() - left.stat().st_mtime < DAY:
+                continue
+            if (left / "old").exists() and not (folder / name[1]).exists():
+                os.replace(left / "old", folder / name[1])
+            shutil.rmtree(left)
 
 
 def _flush(path: Path) -> None:

@@ -34,17 +34,61 @@ def read(folder: Path) -> Trajectories:
 
     try:
         metadata = MinariStorage.read_raw_metadata(folder)
+    except Exception as error:  # whatever Minari and the libraries below it raise
+        raise ValueError(f"{folder} cannot be read as a Minari dataset: {_says(error)}") from error
+    _check_metadata(metadata, folder / "metadata.json")
+    try:
         storage = MinariStorage.read(folder)
         episodes = range(storage.total_episodes)  # where there are none, the file is empty
         attributes = list(storage.get_episode_metadata(episodes)) if episodes else []
-    except Exception as error:  # whatever Minari and the libraries below it raise
+    except Exception as error:
         raise ValueError(f"{folder} cannot be read as a Minari dataset: {_says(error)}") from error
     try:
-        found = _episodes(storage, attributes, metadata.get("seqrl", {}))
+        found = _episodes(storage, attributes, metadata.get("seqrl") or {})
         missions = _agree(found)
         return pack(found, info_of(metadata, storage.action_space, missions))
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
+
+
+def _check_metadata(metadata: Any, path: Path) -> None:
+    """Raise ValueError, naming file and field, for what Minari or we could not use."""
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path}: not a JSON object.")
+    needed = {"total_episodes": int, "data_format": str}
+    spaces = {"observation_space": str, "action_space": str}
+    for field, kind in (needed | spaces).items():
+        if field not in metadata:
+            if field in spaces and metadata.get("env_spec") is not None:
+                continue  # Minari makes the environment and takes its space
+            raise ValueError(f"{path}, {field}: missing.")
+        if not isinstance(metadata[field], kind):
+            what = type(metadata[field]).__name__
+            raise ValueError(f"{path}, {field}: {what}, but it must be {kind.__name__}.")
+    own = metadata.get("seqrl") or {}
+    if not isinstance(own, dict):
+        raise ValueError(f"{path}, seqrl: not a JSON object.")
+    if not isinstance(own.get("info") or {}, dict):
+        raise ValueError(f"{path}, seqrl.info: not a JSON object.")
+    if not isinstance(own.get("context") or [], list):
+        raise ValueError(f"{path}, seqrl.context: not a list.")
+    try:
+        _environment(metadata)
+    except ValueError as error:
+        raise ValueError(f"{path}, {error}") from error
+
+
+def _environment(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The specification of the environment, empty if there is none."""
+    if metadata.get("env_spec") is None:
+        return {}
+    try:
+        spec = json.loads(metadata["env_spec"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"env_spec: not a text in JSON: {error}.") from error
+    if not isinstance(spec, dict):
+        raise ValueError("env_spec: not a JSON object.")
+    return spec
 
 
 def info_of(metadata: dict[str, Any], actions: Space, missions: list[str] | None) -> dict[str, Any]:
@@ -60,9 +104,9 @@ def info_of(metadata: dict[str, Any], actions: Space, missions: list[str] | None
         "minari": {key: metadata[key] for key in about.split() if key in metadata}
     }
     info["env"] = metadata.get("dataset_id", "unnamed")
-    if "env_spec" in metadata:
+    if spec := _environment(metadata):
         info["env_spec"] = metadata["env_spec"]
-        info["env"] = json.loads(metadata["env_spec"]).get("id", info["env"])
+        info["env"] = spec.get("id", info["env"])
     if isinstance(actions, spaces.Discrete):
         info["num_actions"] = int(actions.start + actions.n)
     elif isinstance(actions, spaces.Box) and actions.is_bounded():
@@ -70,7 +114,7 @@ def info_of(metadata: dict[str, Any], actions: Space, missions: list[str] | None
         info["action_high"] = actions.high.reshape(-1).tolist()
     if missions is not None:
         info["missions"] = missions
-    return info | metadata.get("seqrl", {}).get("info", {})
+    return info | ((metadata.get("seqrl") or {}).get("info") or {})
 
 
 def _episodes(
@@ -106,11 +150,12 @@ def _episode(
             mission = str(values[0]) if len(values) else ""
         else:
             raise ValueError(f"observations[{key!r}]: text; only a 'mission' may be.")
-    for key in [*own.get("context", []), *(["map", "maps"] if own.get("maps") else [])]:
+    kept = own.get("context") or []
+    for key in [*kept, *(["map", "maps"] if own.get("maps") else [])]:
         if key not in infos:
             raise ValueError(f"infos[{key!r}]: missing.")
     if own:
-        context = {key: infos[key] for key in own.get("context", [])}
+        context = {key: infos[key] for key in kept}
     elif "success" in infos:  # one for each step
         context = {"success": bool(np.any(infos["success"]))}
     if own.get("maps"):

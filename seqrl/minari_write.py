@@ -14,12 +14,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqrl.trajectories import FIELDS, Trajectories
+from seqrl.validation import locate
 
 if TYPE_CHECKING:
     from gymnasium import Space
     from h5py.h5g import GroupID
 
 SMALL = 1 << 15  # bytes; a header holds at most 64 kB
+
+
+def check_writable(t: Trajectories) -> None:
+    """Raise ValueError for sound trajectories that Minari's layout or spaces cannot hold.
+
+    Discrete actions must be in [0, info["num_actions"]); no key of the observations may be the
+    beginning of another, as "a" is of "a/b".
+    """
+    if t.actions.dim() == 1:
+        wrong = t.actions < 0
+        limit = "must not be negative"
+        if "num_actions" in t.info:
+            wrong |= t.actions >= int(t.info["num_actions"])
+            limit = f"must be in [0, {t.info['num_actions']}), by info['num_actions']"
+        if wrong.any():
+            e, step = locate(wrong, t.offsets)
+            action = int(t.actions[int(t.offsets[e]) + step])
+            raise ValueError(f"episode {e}, actions: {action} at step {step}, but they {limit}.")
+    for key in t.observations:
+        for outer in t.observations:
+            if key.startswith(f"{outer}/"):
+                both = f"observations[{outer!r}] and observations[{key!r}]"
+                raise ValueError(f"{both}: {outer!r} cannot be an array and also hold others.")
 
 
 def write_episodes(t: Trajectories, path: Path) -> None:

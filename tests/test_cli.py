@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import gymnasium as gym
 import pytest
 
 from seqrl.cli import main
@@ -73,6 +74,7 @@ def test_a_dataset_that_is_there_is_only_replaced_when_asked(home, capsys):
         (["collect", "GoToLocalS8N77"], "GoToLocalS8N7"),
         (["collect", "BabyAI-PutNextLocal-v0"], "next to another"),
         (["collect", "GoToLocalS7N5", "--episodes", "0"], "at least one episode"),
+        (["collect", "GoToLocalS7N5", "--processes", "0"], "at least one process, not 0"),
         (["collect", "GoToLocalS7N5", "--policy", "expret"], "expret"),
         (["collect", "GoToLocalS7N5", "--epsilon", "0.5"], "epsilon"),
         (["info", "no/such/dataset"], "unknown dataset"),
@@ -96,6 +98,48 @@ def test_a_truncated_dataset_is_refused(home, capsys):
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert run("info", "data") == 2
     assert one_sentence(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "error", [gym.error.DependencyNotInstalled("no MuJoCo"), ImportError("no MuJoCo")]
+)
+def test_a_library_that_is_not_installed_is_told_in_one_sentence(error, capsys, monkeypatch):
+    def missing():
+        raise error
+
+    gym.register("Missing-v0", missing)
+    try:
+        assert run("collect", "Missing-v0", "--policy", "random") == 2
+    finally:
+        del gym.registry["Missing-v0"]
+    told = capsys.readouterr().err
+    assert "no MuJoCo" in told and one_sentence(told)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"action_space": None}, "metadata.json, action_space"),
+        ({"env_spec": "CartPole"}, "metadata.json, env_spec"),
+    ],
+)
+def test_info_names_the_field_of_metadata_that_is_wrong(change, message, home, capsys):
+    run("collect", "GoToLocalS7N5", "--episodes", 3, "--out", "data")
+    capsys.readouterr()
+    path = home / "data" / "data" / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert run("info", "data") == 2
+    told = capsys.readouterr().err
+    assert message in told and one_sentence(told)
+
+
+def test_info_of_a_dataset_that_lost_what_we_add(home, capsys):
+    run("collect", "GoToLocalS7N5", "--episodes", 3, "--out", "data")
+    path = home / "data" / "data" / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seqrl": None}))
+    capsys.readouterr()
+    assert run("info", "data") == 0
+    assert "episodes      3" in capsys.readouterr().out
 
 
 def test_the_module_runs(home):

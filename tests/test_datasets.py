@@ -1,10 +1,14 @@
+import os
+import signal
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import pytest
 
-from seqrl import collection, datasets
+from seqrl import collection, datasets, minari_io
 from seqrl.behavior import NotApplicable, Random, ShortestPath
 from seqrl.environments import make_envs
 from seqrl.rollout import rollout
@@ -89,6 +93,63 @@ def test_changed_source_makes_the_data_anew(monkeypatch, home):
     assert len(list((home / "datasets").iterdir())) == 2
 
 
+def digest_of_today():
+    datasets._digest.cache_clear()
+    return datasets._digest()
+
+
+@pytest.fixture
+def fresh_digest():
+    yield
+    datasets._digest.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_digest")
+@pytest.mark.parametrize("name", ["collection.py", "rollout.py", "levels.py"])
+def test_the_source_of_what_makes_the_data_is_in_the_name_of_the_cache(name, monkeypatch):
+    before, read = digest_of_today(), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read(p) + b"#" * (p.name == name))
+    assert digest_of_today() != before
+
+
+@pytest.mark.usefixtures("fresh_digest")
+@pytest.mark.parametrize("name", ["numpy", "gymnasium", "minigrid"])
+def test_the_libraries_that_decide_the_data_are_in_the_name_of_the_cache(name, monkeypatch):
+    before, version = digest_of_today(), datasets.version
+    monkeypatch.setattr(datasets, "version", lambda x: version(x) + ".1" * (x == name))
+    assert digest_of_today() != before
+
+
+@pytest.mark.parametrize("place", ["a file", "full"])
+def test_where_nothing_can_be_kept_the_data_come_with_a_warning(place, home, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    if place == "full":
+        monkeypatch.setattr(os, "fsync", full)
+    else:
+        (home / "file").write_text("")
+        monkeypatch.setenv("SEQRL_HOME", str(home / "file"))
+    with pytest.warns(UserWarning, match="in memory but was not kept for the next time: .*"):
+        data = load("GoToLocalS7N5/expert", 4)
+    assert data.equal(collect("GoToLocalS7N5", "expert", 4))
+
+
+def test_where_another_process_has_kept_the_data_there_is_no_warning(monkeypatch):
+    save = minari_io.save_minari
+
+    def late(data, path):
+        save(data, path)  # the other process
+        raise OSError("Directory not empty")
+
+    monkeypatch.setattr(minari_io, "save_minari", late)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first = load("GoToLocalS7N5/expert", 4)
+    forbid_collecting(monkeypatch)
+    assert load("GoToLocalS7N5/expert", 4).equal(first)
+
+
 def test_a_damaged_cache_is_made_anew(home):
     first = load("GoToLocalS7N5/expert", 4)
     for path in (home / "datasets").rglob("*"):
@@ -151,6 +212,8 @@ def test_wrong_requests_are_refused():
     cases: list[tuple[dict, str]] = [
         ({"policy": "exprt"}, "noisy"),
         ({"episodes": 0}, "at least one episode"),
+        ({"processes": 0}, "at least one process, not 0"),
+        ({"processes": -2}, "at least one process, not -2"),
         ({"epsilon": 0.5}, "epsilon belongs"),
         ({"policy": "noisy"}, "needs an epsilon"),
         ({"policy": "noisy", "epsilon": 2}, r"\[0, 1\]"),
@@ -185,3 +248,33 @@ datasets.load("GoToLocalS7N5/expert", 5, progress=False)
     assert not (folder / "5").exists()
     assert len(load("GoToLocalS7N5/expert", 5)) == 5
     assert (folder / "5").exists()
+
+
+WAITING = """
+import os, time
+from seqrl.collection import collect
+
+parent = os.getpid()
+
+def policy(envs):
+    if os.getpid() != parent:
+        os.write(1, f"{os.getpid()}\\n".encode())
+        time.sleep(60)
+
+collect("CartPole-v1", policy, 40, processes=2, progress=False)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_end_with_the_one_that_started_them(how):
+    command = [sys.executable, "-c", WAITING]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    workers = [int(process.stdout.readline()) for _ in range(2)]
+    process.send_signal(how)
+    try:
+        process.communicate(timeout=10)  # until no worker holds the output open
+    except subprocess.TimeoutExpired:
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        pytest.fail("workers stay")

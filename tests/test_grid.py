@@ -10,7 +10,7 @@ from minigrid.core.grid import Grid
 from minigrid.minigrid_env import MiniGridEnv
 
 from seqrl.environments import levels, make_env, make_envs
-from seqrl.environments.grid import ACTIONS, AGENT, LEVELS, GridEnv, decode_mission
+from seqrl.environments.grid import ACTIONS, AGENT, LEVELS, GridEnv, decode_mission, split_by
 from seqrl.environments.grid_observation import visible
 
 DOOR, BALL, LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE = 4, 6, 0, 1, 2, 3, 4, 5
@@ -219,13 +219,8 @@ def test_show_carried_false_hides_what_is_carried(view):
 
 def reach_goal_in_empty_room(reward: str) -> list[tuple]:
     """Results of walking along two walls of an empty 5 x 5 room to its green goal."""
-    split = "data"
-    try:
-        env = make_env("MiniGrid-Empty-5x5-v0", reward=reward, split=split)
-        env.reset(seed=0)
-    except RuntimeError:  # its only map belongs to the other split
-        env = make_env("MiniGrid-Empty-5x5-v0", reward=reward, split="test")
-        env.reset(seed=0)
+    env = make_env("MiniGrid-Empty-5x5-v0", reward=reward)
+    env.reset(seed=0)
     return [env.step(a) for a in (FORWARD, FORWARD, RIGHT, FORWARD, FORWARD)]
 
 
@@ -276,18 +271,30 @@ def test_running_out_of_time_is_truncation_without_success():
     assert not any(r[2] or r[4]["success"] for r in results)
 
 
-@pytest.mark.parametrize("name", ["MiniGrid-Empty-Random-5x5-v0", "BabyAI-GoToObjS4-v0"])
+@pytest.mark.parametrize("name", ["GoToObjMazeS4R2Close", "BabyAI-GoToRedBallNoDists-v0"])
 def test_data_and_test_never_share_a_map(name):
     maps: dict[str, set[bytes]] = {}
     for split in ("data", "test"):
         env = make_env(name, split=split)
-        maps[split] = set()
-        for seed in [*range(80), *range(10**12, 10**12 + 40)]:
-            observation, _ = env.reset(seed=seed)
-            parts = observation["map"], observation["agent"][AGENT["pose"]], observation["mission"]
-            maps[split].add(b"".join(part.tobytes() for part in parts))
+        drawn = [*range(300), *range(10**12, 10**12 + 40)]
+        maps[split] = {env.reset(seed=seed)[0]["map"].tobytes() for seed in drawn}
     assert maps["data"] and maps["test"]
     assert not maps["data"] & maps["test"]
+
+
+def test_where_grids_are_few_data_and_test_never_share_a_start():
+    starts: dict[str, set[bytes]] = {}
+    for split in ("data", "test"):
+        env = make_env("MiniGrid-Empty-Random-5x5-v0", split=split)
+        observations = [env.reset(seed=seed)[0] for seed in range(80)]
+        starts[split] = {o["map"].tobytes() + o["agent"].tobytes() for o in observations}
+    assert starts["data"] and starts["test"]
+    assert not starts["data"] & starts["test"]
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_the_seven_levels_are_split_by_their_grids(name):
+    assert split_by(name) == "grid"
 
 
 def test_one_map_in_five_is_for_tests():
@@ -325,14 +332,11 @@ def test_both_views_draw_the_same_maps():
         assert full.reset(seed=seed)[1] == partial.reset(seed=seed)[1]
 
 
-def test_a_level_with_one_map_says_that_it_cannot_be_split():
-    errors = []
-    for split in ("data", "test"):
-        try:
-            make_env("MiniGrid-Empty-5x5-v0", split=split).reset(seed=0)
-        except RuntimeError as error:
-            errors.append(str(error))
-    assert len(errors) == 1 and "MiniGrid-Empty-5x5-v0" in errors[0] and "1,000" in errors[0]
+def test_a_level_with_one_map_is_all_data():
+    make_env("MiniGrid-Empty-5x5-v0").reset(seed=0)
+    make_env("MiniGrid-DistShift2-v0").reset(seed=0)
+    with pytest.raises(RuntimeError, match="MiniGrid-Empty-5x5-v0 has a single map"):
+        make_env("MiniGrid-Empty-5x5-v0", split="test").reset(seed=0)
 
 
 def test_generation_is_silent(capsys):

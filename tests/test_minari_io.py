@@ -9,7 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -408,6 +410,41 @@ def test_unsound_datasets_are_refused_by_episode_and_field(
     assert not (folder / "data" / PACKED).exists()
 
 
+METADATA = [
+    (lambda m: m.clear(), "metadata.json, total_episodes: missing"),
+    (lambda m: m.pop("action_space"), "metadata.json, action_space: missing"),
+    (lambda m: m.update(data_format=None), "metadata.json, data_format: NoneType, but"),
+    (lambda m: m.update(env_spec="{'id': 3}"), "metadata.json, env_spec: not a text in JSON"),
+    (lambda m: m.update(env_spec="[]"), "metadata.json, env_spec: not a JSON object"),
+    (lambda m: m.update(seqrl=[1]), "metadata.json, seqrl: not a JSON object"),
+    (lambda m: m["seqrl"].update(info=3), "metadata.json, seqrl.info: not a JSON object"),
+    (lambda m: m["seqrl"].update(context=3), "metadata.json, seqrl.context: not a list"),
+]
+
+
+def change_metadata(folder: Path, change) -> None:
+    path = folder / "data" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    change(metadata)
+    path.write_text(json.dumps(metadata))
+
+
+@pytest.mark.parametrize(("change", "message"), METADATA)
+def test_metadata_that_cannot_be_used_are_refused_by_file_and_field(change, message, tmp_path):
+    save_minari(flat_data(), tmp_path / "mine")
+    change_metadata(tmp_path / "mine", change)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_minari(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("field", ["seqrl", "env_spec"])
+def test_metadata_of_null_are_as_good_as_none(field, tmp_path):
+    data = flat_data()
+    save_minari(data, tmp_path / "mine")
+    change_metadata(tmp_path / "mine", lambda m: m.update({field: None}))
+    assert load_minari(tmp_path / "mine").equal(data)
+
+
 def edit(folder: Path, change) -> None:
     with h5py.File(folder / "data" / "main_data.hdf5", "r+") as file:
         change(file)
@@ -546,6 +583,82 @@ def test_an_earlier_dataset_is_replaced_but_anything_else_is_left_alone(tmp_path
     with pytest.raises(FileExistsError, match="not a dataset; it is left as it is"):
         save_minari(new, tmp_path / "letters")
     assert leftovers(tmp_path / "letters") == ["a.txt"]
+
+
+def test_several_writers_at_once_leave_one_whole_dataset(tmp_path, monkeypatch):
+    kinds = [flat_data((2, 2 + i)) for i in range(4)]
+    meet = threading.Barrier(len(kinds))
+    move = os.replace
+
+    def slow(source, target):  # the moment between two moves, made long
+        move(source, target)
+        time.sleep(0.01)
+
+    def write(data):
+        for _ in range(5):
+            meet.wait(timeout=20)
+            save_minari(data, tmp_path / "mine")
+
+    monkeypatch.setattr(os, "replace", slow)
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        list(pool.map(write, kinds))
+    assert leftovers(tmp_path) == ["mine"]
+    found = load_minari(tmp_path / "mine")
+    assert any(found.equal(data) for data in kinds)
+
+
+def leave(folder: Path, data: Trajectories, days: float) -> Path:
+    """What a write killed between its two moves leaves, some days ago."""
+    save_minari(data, folder / "new")
+    save_minari(data, folder / "old")
+    then = time.time() - days * 24 * 3600
+    os.utime(folder, (then, then))
+    return folder
+
+
+def test_what_killed_writes_left_is_removed_after_a_day(tmp_path):
+    data = flat_data((2, 2))
+    save_minari(data, tmp_path / "other")
+    leave(tmp_path / ".other.abcd_123.tmp", data, days=2)
+    recent = leave(tmp_path / ".mine.abcd_124.tmp", data, days=0.5)
+    foreign = tmp_path / ".notes.abcd_125.tmp"
+    foreign.mkdir()
+    (foreign / "a.txt").write_text("dear")
+    os.utime(foreign, (0, 0))
+    save_minari(data, tmp_path / "mine")
+    assert leftovers(tmp_path) == sorted([recent.name, foreign.name, "mine", "other"])
+
+
+def test_a_dataset_that_only_a_killed_write_has_is_put_back(tmp_path):
+    data = flat_data((2, 2))
+    leave(tmp_path / ".other.abcd_123.tmp", data, days=2)
+    save_minari(flat_data((3,)), tmp_path / "mine")
+    assert leftovers(tmp_path) == ["mine", "other"]
+    assert load_minari(tmp_path / "other").equal(data)
+
+
+@pytest.mark.parametrize(
+    ("info", "wrong", "message"),
+    [({}, -1, "must not be negative"), ({"num_actions": 7}, 7, r"must be in \[0, 7\)")],
+)
+def test_actions_that_would_be_refused_when_read_are_not_saved(info, wrong, message, tmp_path):
+    data = replace(grid_data(), info=info)
+    data.actions[6] = wrong  # after 4 steps and 1
+    with pytest.raises(
+        ValueError, match=f"episode 2, actions: {wrong} at step 1, but they {message}"
+    ):
+        save_minari(data, tmp_path / "mine")
+    assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize("keys", [("a", "a/b"), ("a/b/c", "a")])
+def test_observations_in_an_array_are_not_saved(keys, tmp_path):
+    data = flat_data()
+    data = replace(data, observations=dict.fromkeys(keys, data.observations["state"]))
+    message = f"observations['a'] and observations[{max(keys)!r}]"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        save_minari(data, tmp_path / "mine")
+    assert not leftovers(tmp_path)
 
 
 def test_unsound_trajectories_are_not_saved(tmp_path):

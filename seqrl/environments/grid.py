@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections import deque
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
@@ -54,24 +55,30 @@ Reward = Literal["step", "end"]
 View = Literal["full", "partial"]
 Split = Literal["data", "test"]
 MAX_DRAWS = 1000  # maps drawn at reset before a level is said to have none in its split
+PROBES = 60  # maps drawn once to see how many a level has
 
 
 def make_env(
     name: str,
-    reward: Reward = "step",
-    view: View = "full",
+    reward: Reward | None = None,
+    view: View | None = None,
     split: Split = "data",
-    show_carried: bool = True,
+    show_carried: bool | None = None,
 ) -> GridEnv:
-    """A grid world by name: one of `LEVELS`, or any BabyAI or MiniGrid id (see `levels.resolve`).
+    """A grid world by name: `LEVELS`, KeyToDoor, any BabyAI or MiniGrid id (`levels.resolve`).
 
-    reward: "step" is -1 a step and 0 on the step that succeeds; "end" is MiniGrid's own,
-        1 - 0.9 t / t_max at success.
+    reward: "step" is -1 a step and 0 on the step that succeeds; "end" is the level's own, in
+        BabyAI and MiniGrid 1 - 0.9 t / t_max at success.
     view: "full" observes the whole map, "partial" MiniGrid's 7 x 7 cells ahead of the agent.
-    split: "data" or "test"; the two never share a map, whatever seeds they are given.
+    split: "data" or "test"; the two never share a map, whatever seeds they are given (`split_by`).
     show_carried: False leaves what the agent carries out of the observation.
+    None takes the level's default: "step", "full", True; for KeyToDoor "end", "partial", False.
     Raises ValueError for an unknown name (it names the nearest ones) or an unknown choice.
     """
+    usual = levels.defaults(name)
+    reward = usual["reward"] if reward is None else reward
+    view = usual["view"] if view is None else view
+    show_carried = usual["show_carried"] if show_carried is None else show_carried
     for given, choices in ((reward, Reward), (view, View), (split, Split)):
         if given not in get_args(choices):
             allowed = " or ".join(map(repr, get_args(choices)))
@@ -135,16 +142,19 @@ class GridEnv(gym.Wrapper):
         """
         if seed is None:
             seed = int(self.level.np_random.integers(2**63))
-        drawn = seed
+        drawn, by = seed, split_by(self.name)
+        if by is None and self.split == "test":
+            raise RuntimeError(
+                f"{self.name} has a single map, so none can be kept for tests; all of it is data."
+            )
         for draw in range(MAX_DRAWS):
-            drawn = seed if draw == 0 else seeds.derive("data", "redraw", seed, draw)
+            drawn = seed if draw == 0 else seeds.derive(self.split, "redraw", seed, draw)
             self._generate(drawn)
-            if seeds.held_out(self._content()) == (self.split == "test"):
+            if by is None or seeds.held_out(self._content(by)) == (self.split == "test"):
                 break
         else:
             raise RuntimeError(
-                f"{self.name} gave no map of the {self.split!r} split in {MAX_DRAWS:,} draws: "
-                "it has too few maps to keep some of them for tests alone."
+                f"{self.name} gave no map of the {self.split!r} split in {MAX_DRAWS:,} draws."
             )
         self._start = self._pose()
         self._history = deque([NO_ACTION] * HISTORY, maxlen=HISTORY)
@@ -159,12 +169,13 @@ class GridEnv(gym.Wrapper):
             raise gym.error.ResetNeeded("call reset before the first step.")
         action, front = int(action), self._front()
         with _no_view(self.level):
-            _, own_reward, terminated, truncated, _ = self.level.step(action)
+            _, own_reward, terminated, truncated, info = self.level.step(action)
         self._update_map(front, action)
         self._history.appendleft(action)
         success = bool(terminated and own_reward > 0)
         reward = float(success) - 1.0 if self.reward == "step" else float(own_reward)
-        return self._observe(), reward, bool(terminated), bool(truncated), {"success": success}
+        info = {**info, "success": success}
+        return self._observe(), reward, bool(terminated), bool(truncated), info
 
     def _generate(self, seed: int) -> None:
         """Let the level make a map, without its view and without what it prints."""
@@ -173,9 +184,11 @@ class GridEnv(gym.Wrapper):
         self._cells = list(self.level.grid.grid)
         self._map = encode_grid(self._cells, self.width, self.height, self._padding)
 
-    def _content(self) -> bytes:
-        """What makes a map this map, for the split: cells, pose, carried object, mission."""
+    def _content(self, by: str) -> bytes:
+        """What makes a map this map, for the split: its cells, or how the episode starts too."""
         grid = self._inside().tobytes()
+        if by == "grid":
+            return grid
         state = bytes([*self._pose(), *encode_cell(self.level.carrying)])
         return grid + state + self.level.mission.encode()
 
@@ -223,6 +236,25 @@ class GridEnv(gym.Wrapper):
             pose, start = (0, 0, pose[2]), (0, 0, start[2])
         fields = [*pose, *start, *(carried or (0, 0))[:2], *front, *self._history]
         return {**world, "agent": np.array(fields, np.uint8), "mission": self._mission.copy()}
+
+
+@lru_cache(maxsize=None)
+def split_by(name: str) -> str | None:
+    """What decides whether a map of this level is for data or for tests; found by drawing some.
+
+    "grid": its cells, whatever the start and the mission. "start": cells, pose and mission, where
+    a level has too few grids to keep some of them apart, like an empty room. None: a single map.
+    """
+    env = GridEnv(name, levels.make_level(name)[1], "step", "full", "data", True)
+    found: dict[str, set[bytes]] = {"grid": set(), "start": set()}
+    for probe in range(PROBES):
+        env._generate(seeds.derive("data", "probe", probe))
+        for by, contents in found.items():
+            contents.add(env._content(by))
+    for by, contents in found.items():
+        if len(contents) >= PROBES / 4:
+            return by
+    return "start" if len(found["start"]) > 1 else None
 
 
 @contextlib.contextmanager

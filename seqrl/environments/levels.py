@@ -1,4 +1,4 @@
-"""Levels by name: the seven of LEAP's paper as it had them, and every BabyAI and MiniGrid id.
+"""Levels by name: LEAP's seven as it had them, Key-to-Door, and every BabyAI and MiniGrid id.
 
 LEAP (Chen et al., 2023) opened all doors of the GoToObjMaze levels; MiniGrid's ids of the same
 names have them shut, so these seven are built from their parameters and never from those ids.
@@ -35,6 +35,15 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 LEVELS: tuple[str, ...] = tuple(_PARAMETERS)
+KEY_TO_DOOR = "KeyToDoor"
+_OURS = (*LEVELS, KEY_TO_DOOR)
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """What `grid.make_env` takes for reward, view and show_carried of a level, unless told."""
+    if resolve(name) == KEY_TO_DOOR:
+        return {"reward": "end", "view": "partial", "show_carried": False}
+    return {"reward": "step", "view": "full", "show_carried": True}
 
 
 def make_level(name: str) -> tuple[str, Any]:
@@ -45,29 +54,33 @@ def make_level(name: str) -> tuple[str, Any]:
 
         class_name, parameters = _PARAMETERS[full]
         return full, getattr(babyai, class_name)(**parameters)
+    if full == KEY_TO_DOOR:
+        from seqrl.environments.key_to_door import KeyToDoor
+
+        return full, KeyToDoor()
     return full, gym.make(full, disable_env_checker=True).unwrapped
 
 
 def resolve(name: str) -> str:
-    """The full name that `name` means: one of `LEVELS`, or a gymnasium id of BabyAI or MiniGrid.
+    """The full name of a level: one of `LEVELS`, KeyToDoor, or an id of BabyAI or MiniGrid.
 
-    An id may lack its prefix, its version or both; then `LEVELS` come before BabyAI's ids, these
+    An id may lack its prefix, its version or both; then our own come before BabyAI's ids, these
     before MiniGrid's, and a later version before an earlier one. Raises ValueError, naming the
     nearest known names, where there is no such level.
     """
     ids = known_ids()
     ours = name.removeprefix(f"{NAMESPACE}/").removesuffix("-v0")
-    if ours in LEVELS and name in (ours, f"{NAMESPACE}/{ours}", f"{NAMESPACE}/{ours}-v0"):
+    if ours in _OURS and name in (ours, f"{NAMESPACE}/{ours}", f"{NAMESPACE}/{ours}-v0"):
         return ours
     for prefix in ("", *_PREFIXES):
         whole = f"{prefix}{name}"
         versions = [i for i in ids if i == whole or _unversioned(i) == whole]
         if versions:
             return max(versions, key=lambda i: int(i.rpartition("-v")[2]))
-    known = [*LEVELS, *(_unversioned(i).split("-", 1)[1] for i in ids), *ids]
-    spelled = {full.lower(): full for full in reversed(known)}  # so that LEVELS come last and win
+    known = [*_OURS, *(_unversioned(i).split("-", 1)[1] for i in ids), *ids]
+    spelled = {full.lower(): full for full in reversed(known)}  # so that ours come last and win
     near = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.5)
-    nearest = ", ".join(spelled[n] for n in near) or ", ".join(LEVELS)
+    nearest = ", ".join(spelled[n] for n in near) or ", ".join(_OURS)
     raise ValueError(f"unknown environment {name!r}; the nearest known ones: {nearest}.")
 
 
@@ -79,8 +92,8 @@ def known_ids() -> tuple[str, ...]:
 
 
 def register() -> None:
-    """Register `LEVELS` with gymnasium as `seqrl/NAME-v0`; a second call changes nothing."""
-    for name in LEVELS:
+    """Register our own levels with gymnasium as `seqrl/NAME-v0`; again changes nothing."""
+    for name in _OURS:
         if f"{NAMESPACE}/{name}-v0" not in gym.registry:
             entry = "seqrl.environments.grid:make_env"
             gym.register(f"{NAMESPACE}/{name}-v0", entry_point=entry, kwargs={"name": name})
