@@ -40,15 +40,16 @@ bench: env  ## measured speeds, as ratios of one run
 	$(PY) -m bench
 
 notebooks: env  ## remake the .ipynb files from their MyST sources
-	SEQRL_SPEED=smoke $(PY) book/_tools/notebooks.py
+	SEQRL_SPEED=smoke $(PY) book/_tools/notebooks.py --force
 
 site-test: env  ## drive Chromium over the built pages
 	$(PY) book/_tools/site_test.py
 
 constraints: env  ## write constraints.txt from the environment that stands
-	$(PY) -m pip freeze --exclude-editable | grep -viE '^(seqrl|torch|pip|setuptools|wheel)\b' > constraints.tmp
+	$(PY) -m pip freeze --exclude-editable | grep -viE '^(seqrl|pip|setuptools|wheel)\b' \
+	  | sed -E 's/^(torch==[0-9.]+).*/\1/' | sort -f > constraints.tmp
 	{ echo "# The whole environment in which the book and its tests pass; made by: make constraints"; \
-	  { cat constraints.tmp; echo "torch==2.13.0"; } | sort -f; } > constraints.txt; rm constraints.tmp
+	  cat constraints.tmp; } > constraints.txt; rm constraints.tmp
 
 clean:
 	rm -rf _build

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import json
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -437,11 +441,12 @@ def test_a_fork_changes_one_line(small: Path) -> None:
 
 def run_setup(monkeypatch: pytest.MonkeyPatch, installed: set[str]) -> list[list[str]]:
     """The commands that the set-up cell runs where only `installed` can be imported."""
-    import importlib.util
-    import subprocess
-
     commands: list[list[str]] = []
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in installed or None)
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: SimpleNamespace(origin=name) if name in installed else None,
+    )
     monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
     exec(compile(colab.setup_source(REPOSITORY), "setup", "exec"), {})
     return commands
@@ -449,6 +454,18 @@ def run_setup(monkeypatch: pytest.MonkeyPatch, installed: set[str]) -> list[list
 
 def test_set_up_does_nothing_where_seqrl_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_setup(monkeypatch, {"seqrl"}) == []
+
+
+def test_set_up_is_not_fooled_by_a_folder_named_seqrl(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "seqrl").mkdir()
+    commands: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
+    spec = importlib.machinery.PathFinder.find_spec("seqrl", [str(tmp_path)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    exec(compile(colab.setup_source(REPOSITORY), "setup", "exec"), {})
+    assert spec is not None and len(commands) == 1
 
 
 def test_set_up_leaves_what_colab_brings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-if find_spec("seqrl") is None:
+if getattr(find_spec("seqrl"), "origin", None) is None:  # a folder of that name is no package
     needs = {{
 {needs}
     }}
