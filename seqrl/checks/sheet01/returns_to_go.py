@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from seqrl.checks.core import Exercise, Mistake, as_array, close, compare
-from seqrl.checks.guard import Failed, Guarded, TooSlow
+from seqrl.checks.guard import TIME_LIMIT, Failed, Guarded, TooSlow
 from seqrl.seeds import generator
 
 
@@ -160,23 +161,67 @@ def cases(seeds: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         yield rewards, offsets, float(draw.uniform(0.3, 0.99))
 
 
-def judge(student: Guarded, seeds: Sequence[int]) -> None:
-    """Right numbers, and a long episode in the time that one pass needs."""
-    compare(student, cases(seeds), right, MISTAKES, read, close)
-    steps, discount = 6000, 0.99
-    arguments = np.ones(steps), np.array([0, steps]), discount
-    case = student.case(arguments)
-    try:
-        value = student(*arguments, limit=0.5)
-    except TooSlow:
-        raise Failed(
-            "The numbers are right, but an episode of 6,000 steps takes over half a second: the "
-            "rest of the episode is added up anew for every step. One pass from the end is enough.",
-            case,
-        ) from None
-    expected = (1 - discount ** np.arange(steps, 0, -1)) / (1 - discount)
+SHORT, LONGER = 500, (4_000, 128_000)  # steps; a (T, T) matrix must be caught before the last
+DISCOUNT = 0.99
+SLACK = 2.5  # times what a step costs in a short episode: growth, beyond what caches explain
+CHEAP, DEAR = 10.0, 400.0  # times the plain loop below: always fast enough; never
+
+
+def loop_seconds(steps: int) -> float:
+    """Seconds that a plain loop, one pass from the end, computes; the better of two."""
+    rewards, answer, took = np.ones(steps), np.zeros(steps), []
+    for _ in range(2):
+        begin, ahead = time.thread_time(), 0.0
+        for t in reversed(range(steps)):
+            ahead = rewards[t] + DISCOUNT * ahead
+            answer[t] = ahead
+        took.append(time.thread_time() - begin)
+    return min(took)
+
+
+def student_seconds(student: Guarded, steps: int, limit: float) -> float:
+    """Seconds that the student's function computes on one episode; the numbers are judged too."""
+    arguments = np.ones(steps), np.array([0, steps]), DISCOUNT
+    value = student(*arguments, limit=limit, processor=True)
+    expected = (1 - DISCOUNT ** np.arange(steps, 0, -1)) / (1 - DISCOUNT)
     if not close(as_array(value, "The return-to-go"), expected):
-        raise Failed("Short episodes come out right, but a long one does not.", case)
+        raise Failed(
+            "Short episodes come out right, but a long one does not. Do you divide by a power of "
+            "the discount? In a long episode those powers vanish. Multiply instead.",
+            student.case(arguments),
+        )
+    return student.seconds
+
+
+def judge_pace(student: Guarded) -> None:
+    """A step costs the same in a short episode and in a long one.
+
+    The growth is judged, not the seconds: a loop over tensor elements is slow, and still one pass.
+    """
+    short = min(student_seconds(student, SHORT, TIME_LIMIT) for _ in range(3))
+    short = max(short, time.get_clock_info("thread_time").resolution)
+    for steps in LONGER:
+        limit, loop = SLACK * short * steps / SHORT, loop_seconds(steps)
+        limit = min(max(limit, CHEAP * loop), DEAR * loop)
+        try:
+            try:
+                student_seconds(student, steps, limit)
+            except TooSlow:  # a busy machine, perhaps
+                student_seconds(student, steps, limit)
+        except TooSlow as slow:
+            raise Failed(
+                "The numbers are right, but the time grows faster than the episode. Is the rest "
+                "of the episode added up anew for every step, or a growing list copied at every "
+                "step (`insert(0, ...)`, `np.append`)? One pass from the end is enough, written "
+                "into an array that is there before.",
+                slow.case,
+            ) from None
+
+
+def judge(student: Guarded, seeds: Sequence[int]) -> None:
+    """Right numbers, and a long episode at the pace of a short one."""
+    compare(student, cases(seeds), right, MISTAKES, read, close)
+    judge_pace(student)
 
 
 EXERCISE = Exercise(

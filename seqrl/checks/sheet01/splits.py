@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from seqrl.checks.core import Exercise, as_array
 from seqrl.checks.guard import Failed, Guarded, show
+from seqrl.checks.process import ask, portable
 from seqrl.seeds import generator
 
 
@@ -19,6 +21,11 @@ def random_maps(seed: int, count: int) -> list[bytes]:
     cells = generator("test", "check 1.3", seed).integers(0, 6, size=(count, 24), dtype=np.uint8)
     wall = bytes([2] * 8)
     return list(dict.fromkeys(wall + row.tobytes() + wall for row in cells))
+
+
+def copies(maps: list[bytes]) -> list[bytes]:
+    """Equal maps in objects of their own, as they come from files; `copy` would hand them on."""
+    return [bytes(bytearray(content)) for content in maps]
 
 
 def sides(student: Guarded, maps: list[bytes], fraction: float) -> np.ndarray:
@@ -36,21 +43,36 @@ def sides(student: Guarded, maps: list[bytes], fraction: float) -> np.ndarray:
     return array
 
 
+def judge_objects(student: Guarded) -> None:
+    """Called when an answer is known to be wrong: does it look at objects instead of bytes?"""
+    maps = random_maps(0, 2000)  # many, since addresses close to each other are alike
+    once, again = (sides(student, maps, 0.5) for _ in range(2))
+    if np.array_equal(once, again) and not np.array_equal(once, sides(student, copies(maps), 0.5)):
+        raise Failed(
+            "It leaks: equal maps land on different sides when they are two objects in memory. "
+            "`id` and `is` look at the object; decide from its bytes.",
+            student.case((maps[:2], 0.5)),
+        )
+
+
 def judge_leak(student: Guarded, maps: list[bytes]) -> None:
     """Equal maps on one side, and the same answer when asked twice."""
+    maps = copies(maps)
     test = sides(student, maps, 0.5)
     first: dict[bytes, int] = {}
     for e, content in enumerate(maps):
         twin = first.setdefault(content, e)
         if test[twin] != test[e]:
+            judge_objects(student)
             where = [f"  episode {i}: {'test' if test[i] else 'train'}" for i in (twin, e)]
             lines = [student.case((maps, 0.5)), f"  both maps are {show(content)}", *where]
             raise Failed(
-                f"It leaks: episodes {twin} and {e} play on the same map, and they land on "
-                "different sides. A model could pass the test by remembering that map.",
+                "It leaks: two episodes play on the same map, and they land on different sides. "
+                "A model could pass the test by remembering that map.",
                 "\n".join(lines),
             )
-    if not np.array_equal(test, sides(student, maps, 0.5)):
+    if not np.array_equal(test, sides(student, copies(maps), 0.5)):
+        judge_objects(student)
         raise Failed(
             "Asked twice about the same maps, it answers differently. With every run another "
             "split, yesterday's training maps are today's test maps. Leave chance out of it.",
@@ -95,9 +117,21 @@ def judge_company(student: Guarded, seed: int) -> None:
         )
 
 
+SALTED = (
+    "The split changes when Python is started again: the built-in `hash` of bytes, or of a tuple "
+    "that holds some, is salted anew in every process. Use a hash that is the same everywhere, "
+    "from `hashlib`."
+)
+FORGOTTEN = (
+    "The split changes when Python is started again: asked in a new process, it puts the same maps "
+    "on other sides. A draw that is kept in a variable is forgotten there. Decide from the map's "
+    "bytes, without chance."
+)
+
+
 @contextmanager
-def another_process() -> Iterator[None]:
-    """`hash` of text and bytes is salted anew in every Python process; here it is salted again."""
+def salted_again() -> Iterator[None]:
+    """The built-in `hash` of text and bytes, as it would be in another Python process."""
     original = builtins.hash
 
     def salted(value: Any) -> int:
@@ -110,18 +144,26 @@ def another_process() -> Iterator[None]:
         builtins.hash = original
 
 
-def judge_process(student: Guarded, seed: int) -> None:
-    """The split is the same when Python is started again."""
-    maps = random_maps(seed, 50)
-    today = sides(student, maps, 0.5)
-    with another_process():
-        tomorrow = sides(student, maps, 0.5)
+def judge_process(student: Guarded) -> None:
+    """The split is the same when Python is started again.
+
+    The maps are new ones, so a memory of earlier draws cannot know them. The other process meets
+    them from the last to the first, so draws in turn go to other maps; then it is asked once more,
+    in the old order: a salt has stayed the same, a draw has not.
+    """
+    maps = random_maps(secrets.randbits(60), 200)
+    program = portable(student.function)
+    answers = program and ask(program, [(maps[::-1], 0.5), (maps, 0.5)])
+    today, sentence = sides(student, maps, 0.5), SALTED
+    if answers and len(answers) == 2 * len(maps):
+        tomorrow, again = np.array(answers[: len(maps)])[::-1], np.array(answers[len(maps) :])
+        sentence = SALTED if np.array_equal(tomorrow, again) else FORGOTTEN
+    else:
+        with salted_again():
+            tomorrow = sides(student, maps, 0.5)
     if not np.array_equal(today, tomorrow):
-        raise Failed(
-            "The split changes when Python is started again: the built-in `hash` of bytes is "
-            "salted anew in every process. Use a hash that is the same everywhere, from `hashlib`.",
-            f"{int((today != tomorrow).sum())} of {len(maps)} maps change sides",
-        )
+        changed = int((today != tomorrow).sum())
+        raise Failed(sentence, f"about {changed / len(maps):.0%} of the maps change sides")
 
 
 def judge(student: Guarded, seeds: Sequence[int]) -> None:
@@ -130,10 +172,10 @@ def judge(student: Guarded, seeds: Sequence[int]) -> None:
     for seed in seeds:
         draw = generator("test", "check 1.3", "order", seed)
         maps = random_maps(seed, 12)
-        judge_leak(student, [maps[i] for i in draw.integers(0, 12, size=60)])
+        judge_leak(student, [maps[i] for i in draw.integers(0, 12, size=600)])
         judge_share(student, seed)
         judge_company(student, seed)
-        judge_process(student, seed)
+    judge_process(student)
 
 
 EXERCISE = Exercise(
@@ -147,5 +189,6 @@ EXERCISE = Exercise(
     judge=judge,
     shown="Right. Equal maps always land on the same side, and a map's side follows from its "
     "content alone: not from chance, not from the other episodes, not from the process that "
-    "asks. The book's own test maps are chosen by the same rule.",
+    "asks. The book chooses its test maps in this way too, by a hash of the map's cells; only in a "
+    "level with too few maps do the start and the mission count as well.",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,11 +44,25 @@ def repeated(values: np.ndarray, start: int, end: int, K: int, honest: bool = Tr
     return masked(values, np.minimum(index, end - 1), np.ones(K, bool), mask)
 
 
+def from_values(real: Callable[..., np.ndarray]) -> Callable[..., Any]:
+    """The right window with a mask made from its values: `real` of the (K, columns) rows."""
+
+    def answer(values: np.ndarray, start: int, end: int, K: int) -> Any:
+        window, _ = cut(values, start, end, K)
+        return window, real(window.reshape(K, -1) != 0)
+
+    return answer
+
+
 CROSSES = (
     "The window runs past the end of its episode and shows the next one's first steps. No error, "
     "no warning: the model would learn that one episode turns into another."
 )
 REPEATS = "The padding repeats the last step. Pad with zeros, so that no step is seen twice."
+FROM_VALUES = (
+    "The mask is made from the values, so a real step that is all zeros counts as padding. Zero is "
+    'data too: action 0 is "turn left". Make the mask from `start`, `end` and `K` alone.'
+)
 
 MISTAKES = (
     Mistake(CROSSES, lambda v, s, e, K: cut(v, s, len(v), K)),
@@ -91,6 +105,9 @@ MISTAKES = (
         "step `end - 1` is still real.",
         lambda v, s, e, K: cut(v, s, e, K, more=-1),
     ),
+    Mistake(FROM_VALUES, from_values(lambda filled: filled.any(1))),
+    Mistake(FROM_VALUES, from_values(lambda filled: filled.all(1))),
+    Mistake(FROM_VALUES, from_values(lambda filled: filled[:, 0])),
 )
 
 
@@ -111,12 +128,23 @@ def read(value: Any, values: np.ndarray, start: int, end: int, K: int) -> Any:
             f"The mask holds numbers ({mask.dtype}). Make it bool: with the numbers 1 and 0, "
             "`window[mask]` would pick rows 1 and 0 instead of the rows that are real."
         )
-    if window.dtype.kind != values.dtype.kind:
-        raise Failed(
-            f"The values are {values.dtype} and the window came out as {window.dtype}. Keep the "
-            "type: an action that turned into a float can no longer choose a row of an embedding."
-        )
+    judge_type(value[0], window.dtype, values.dtype)
     return window, mask
+
+
+def judge_type(given: Any, got: np.dtype, wanted: np.dtype) -> None:
+    """The type of the values, with its size unless the window is a plain list, which has none."""
+    came_out = f"The values are {wanted} and the window came out as {got}."
+    if got.kind != wanted.kind:
+        raise Failed(
+            f"{came_out} Keep the type: an action that turned into a float can no longer choose a "
+            "row of an embedding."
+        )
+    if got != wanted and hasattr(given, "dtype"):
+        raise Failed(
+            f"{came_out} Keep the size of the numbers too: a smaller type cuts digits off, and a "
+            "larger one does not fit the weights of a model."
+        )
 
 
 def same(one: Any, other: Any) -> bool:
@@ -130,11 +158,13 @@ def cases(seeds: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     yield packed, 0, 3, 2
     yield packed, 1, 3, 3
     yield packed, 4, 5, 3
-    yield packed.astype(np.float32).reshape(-1, 1) * [[1.0, -1.0]], 2, 3, 4
+    yield np.array([1, 0, 2, 2, 0]), 1, 3, 3  # zero is a value like any other
+    yield packed.astype(np.float32).reshape(-1, 1) * np.array([[1, -1]], np.float32), 2, 3, 4
+    yield np.array([[3, 1], [0, 0], [0, 2], [4, 0]]), 0, 3, 5
     for seed in seeds:
         draw = generator("test", "check 1.2", seed)
         ends = np.cumsum(draw.integers(2, 9, size=4))
-        values = draw.integers(1, 100, size=(int(ends[-1]), 3))
+        values = draw.integers(0, 4, size=(int(ends[-1]), 3))
         for end, begin in zip(ends, [0, *ends[:-1]]):
             start = int(draw.integers(begin, end))
             yield values, start, int(end), int(draw.integers(1, 9))
