@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections import deque
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
@@ -238,7 +238,7 @@ class GridEnv(gym.Wrapper):
         return {**world, "agent": np.array(fields, np.uint8), "mission": self._mission.copy()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def split_by(name: str) -> str | None:
     """What decides whether a map of this level is for data or for tests; found by drawing some.
 
