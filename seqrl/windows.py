@@ -73,8 +73,11 @@ class Windows:
             for key, values in data.observations.items()
             if key != "map" or data.maps is None
         }
-        per_step = (data.actions, data.rewards, data.returns_to_go(discount))
-        self.per_step = [Stretches(values, K) for values in per_step]
+        # A step's numbers lie side by side, so that a window costs one walk through memory.
+        numbers = [data.rewards[:, None], data.returns_to_go(discount)[:, None]]
+        discrete = data.actions.dim() == 1
+        self.actions = Stretches(data.actions, K) if discrete else None
+        self.numbers = Stretches(torch.cat(numbers if discrete else [*numbers, data.actions], 1), K)
 
     def __call__(self, first: Tensor, anchor: int = 0) -> Batch:
         """The windows that begin at the steps `first`, (B,) int64.
@@ -103,9 +106,10 @@ class Windows:
             observations["map"] = self.maps[self.version[at]]
         if self.mission is not None:
             observations["mission"] = self.mission[episode]
-        timesteps = ((first - start).unsqueeze(1) + self.ahead).mul_(mask)
-        actions, rewards, gains = (gather(stretches, first) for stretches in self.per_step)
-        return Batch(observations, actions, rewards, gains, timesteps, mask)
+        timesteps = ((first - start).unsqueeze(1) + self.ahead).mul_(mask.long())
+        numbers = gather(self.numbers, first)
+        actions = numbers[..., 2:] if self.actions is None else gather(self.actions, first)
+        return Batch(observations, actions, numbers[..., 0], numbers[..., 1], timesteps, mask)
 
 
 class Stretches:
