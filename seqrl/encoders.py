@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seqrl.frames import relative_pose
 from seqrl.grid_encoder import Encoding, GridEncoder, GridEncoderConfig, MapRecord, Scene
+from seqrl.trajectories import Trajectories
 
 __all__ = [
     "Encoding",
@@ -26,6 +27,7 @@ __all__ = [
     "Scene",
     "config_for",
     "config_from",
+    "config_of",
     "relative_pose",
 ]
 
@@ -60,6 +62,11 @@ class FlatEncoder(nn.Module):
         self.register_buffer("std", torch.ones(config.size))
         self.linear = nn.Linear(config.size, config.width)
 
+    @property
+    def expected(self) -> dict[str, tuple[int, ...] | None]:
+        """The observations that it knows, and the shape of one step's."""
+        return {"state": (self.config.size,)}
+
     def fit(self, states: Tensor) -> None:
         """Takes mean and deviation from states (rows, N); a constant number is only centered."""
         std, mean = torch.std_mean(states.double(), dim=0, correction=0)
@@ -85,6 +92,11 @@ def config_for(observations: Mapping[str, Any], width: int = 128, **fields: Any)
     if {"agent", "mission", "view"} <= observations.keys():
         return GridEncoderConfig("view", width, **{"behind": 0, "ahead": 6, "side": 3, **fields})
     raise ValueError(f"no encoder for observations with {', '.join(observations) or 'no keys'}.")
+
+
+def config_of(data: Trajectories, width: int = 128, **fields: Any) -> EncoderConfig:
+    """The encoder for the observations of a dataset; see `config_for`."""
+    return config_for({**data.context, **data.observations}, width, **fields)
 
 
 def config_from(fields: Mapping[str, Any] | EncoderConfig) -> EncoderConfig:

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqrl.environments.grid_observation import AGENT, HISTORY, NO_ACTION
+from seqrl.environments.grid_observation import AGENT, AGENT_SIZE, HISTORY, NO_ACTION
 from seqrl.environments.missions import MISSION_LENGTH, VOCABULARY
 from seqrl.frames import frame, neighborhood, positions, sides
 from seqrl.value_iteration import OUTSIDE, value_iteration
@@ -121,6 +121,11 @@ class GridEncoder(nn.Module):
         self.mlp = nn.Sequential(
             nn.LayerNorm(D), nn.Linear(D, 2 * D), nn.GELU(), nn.Linear(2 * D, D)
         )
+
+    @property
+    def expected(self) -> dict[str, tuple[int, ...] | None]:
+        """The observations that it knows, and the shape of one; None where it takes any."""
+        return {self.config.sees: None, "agent": (AGENT_SIZE,), "mission": (MISSION_LENGTH,)}
 
     def encode(
         self, observations: Mapping[str, Tensor], record: MapRecord | None = None

@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def record(
     *,
     config: dict[str, Any],
     scores: dict[str, float],
-    episodes: dict[str, Sequence[float]] | None = None,
+    episodes: Mapping[str, Sequence[float]] | None = None,
     seconds: float | None = None,
     **more: Any,
 ) -> Row:

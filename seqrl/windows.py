@@ -20,6 +20,7 @@ class Batch(NamedTuple):
     returns_to_go: Tensor  # (B, K), the reward of the step itself included
     timesteps: Tensor  # (B, K) int64, counted from the start of the episode
     mask: Tensor  # (B, K) bool, False where padded
+    terminations: Tensor  # (B, K) bool, True where the episode ended for good at this step
 
 
 def offsets_of(lengths: Tensor) -> Tensor:
@@ -74,10 +75,11 @@ class Windows:
             if key != "map" or data.maps is None
         }
         # A step's numbers lie side by side, so that a window costs one walk through memory.
-        numbers = [data.rewards[:, None], data.returns_to_go(discount)[:, None]]
+        of_step = (data.rewards, data.returns_to_go(discount), data.terminations.float())
+        numbers = torch.stack(of_step, 1)
         discrete = data.actions.dim() == 1
         self.actions = Stretches(data.actions, K) if discrete else None
-        self.numbers = Stretches(torch.cat(numbers if discrete else [*numbers, data.actions], 1), K)
+        self.numbers = Stretches(numbers if discrete else torch.cat([numbers, data.actions], 1), K)
 
     def __call__(self, first: Tensor, anchor: int = 0) -> Batch:
         """The windows that begin at the steps `first`, (B,) int64.
@@ -108,8 +110,9 @@ class Windows:
             observations["mission"] = self.mission[episode]
         timesteps = ((first - start).unsqueeze(1) + self.ahead).mul_(mask.long())
         numbers = gather(self.numbers, first)
-        actions = numbers[..., 2:] if self.actions is None else gather(self.actions, first)
-        return Batch(observations, actions, numbers[..., 0], numbers[..., 1], timesteps, mask)
+        rewards, to_go, terminations = numbers[..., :3].unbind(-1)
+        actions = numbers[..., 3:] if self.actions is None else gather(self.actions, first)
+        return Batch(observations, actions, rewards, to_go, timesteps, mask, terminations > 0)
 
 
 class Stretches:

@@ -193,6 +193,7 @@ def assert_windows_equal_slices(data, episodes, batch, first, K, anchor, discoun
             "returns_to_go": gains,
             "timesteps": np.arange(T),
             "mask": np.ones(T, bool),
+            "terminations": episode["terminations"],
         }
         for name, values in wanted.items():
             row = np.asarray(getattr(batch, name)[b])

@@ -1,0 +1,274 @@
+"""The book's protocol: what one run is, from its method, dataset and seed to its record.
+
+Every method gets the same data, the same augmentation, the same encoder, windows and number of
+updates. A return to ask for, where a method needs one, is chosen on maps of the data and never on
+test maps; every one that was tried is in the record. What is scored is the last checkpoint, after
+rounding to float16, on the same test episodes for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqrl import checkpoints, datasets, results
+from seqrl.augment import augment
+from seqrl.decision_transformer import DecisionTransformerConfig
+from seqrl.encoders import FlatEncoder
+from seqrl.environments import levels
+from seqrl.evaluation import EPISODES, VALIDATION, Evaluation, evaluate
+from seqrl.imitation import BCConfig, RvSConfig, best
+from seqrl.iql import IQLConfig
+from seqrl.rollout import Policy
+from seqrl.seeds import derive
+from seqrl.sweep import Run
+from seqrl.training import History, fit
+from seqrl.trajectories import Trajectories
+from seqrl.transformer import TransformerConfig
+
+SIZES = {"expert": 500, "mixed": 10_000, "random": 10_000}  # episodes of a dataset in the protocol
+QUANTILES = (0.5, 0.75, 0.9, 1.0)  # of the data's returns: the targets that are tried
+TRIALS = 100  # validation episodes of each target
+TEST_SEED = 0  # of the protocol's test episodes
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The sizes of a run, the same for every method; a run's `config` replaces some of them."""
+
+    width: int = 64
+    layers: int = 3  # of a Transformer
+    context: int = 8  # steps of a window
+    steps: int = 500  # updates
+    batch: int = 64  # windows
+    lr: float = 1e-3
+    augment: bool = True  # colors, kinds and sides exchanged
+    episodes: int = EPISODES  # tested
+
+
+GRID = Setting()
+KEY_TO_DOOR = Setting(context=30, steps=2000, augment=False)  # its data are not scarce but random
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of the table: its config, and what of the data it is trained on."""
+
+    name: str  # in tables and figures
+    config: Callable[[Trajectories, Setting], Any]
+    percent: float = 100.0  # of the data's steps, those of the best episodes
+
+    def __post_init__(self) -> None:
+        if not 0 < self.percent <= 100:
+            raise ValueError(f"percent must be above 0 and at most 100, not {self.percent}.")
+
+
+def _decision_transformer(data: Trajectories, size: Setting) -> DecisionTransformerConfig:
+    trunk = TransformerConfig(layers=size.layers, width=size.width)
+    return DecisionTransformerConfig.for_data(data, context=size.context, trunk=trunk)
+
+
+def _cloning(data: Trajectories, size: Setting) -> BCConfig:
+    return BCConfig.for_data(data, size.width, context=size.context)
+
+
+def _rvs(data: Trajectories, size: Setting) -> RvSConfig:
+    return RvSConfig.for_data(data, size.width, context=size.context)
+
+
+def _iql(data: Trajectories, size: Setting) -> IQLConfig:
+    return IQLConfig.for_data(data, size.width, context=size.context)
+
+
+METHODS: dict[str, Method] = {
+    "bc": Method("BC", _cloning),
+    "bc10": Method("10 %BC", _cloning, 10),
+    "bc25": Method("25 %BC", _cloning, 25),
+    "bc50": Method("50 %BC", _cloning, 50),
+    "rvs": Method("RvS", _rvs),
+    "iql": Method("IQL", _iql),
+    "dt": Method("DT", _decision_transformer),
+}
+CONFIGS: dict[str, Any] = {  # a checkpoint's card names the model's class
+    "BehaviorCloning": BCConfig,
+    "RvS": RvSConfig,
+    "IQL": IQLConfig,
+    "DecisionTransformer": DecisionTransformerConfig,
+}
+CONDITIONED = ("RvS", "DecisionTransformer")  # their policies ask for a return
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model with its card; the card says on what it was trained and what to ask of it."""
+
+    model: Any
+    card: dict[str, Any]
+
+    @property
+    def env(self) -> str:
+        return self.card["data"]["env"]
+
+    @property
+    def target(self) -> float | None:
+        """The return to ask for; None where the method asks for none."""
+        return self.card.get("target_return")
+
+    def policy(self, target_return: float | None = None, **options: Any) -> Policy:
+        """The model's policy; ValueError for a target where the method asks for none."""
+        if type(self.model).__name__ not in CONDITIONED:
+            if target_return is not None:
+                raise ValueError(f"{type(self.model).__name__} asks for no return.")
+            return self.model.policy(**options)
+        asked = self.target if target_return is None else target_return
+        if asked is None:
+            raise ValueError("the checkpoint does not say which return to ask for: give one.")
+        return self.model.policy(asked, **options)
+
+
+def dataset(name: str) -> Trajectories:
+    """LEVEL/KIND with the protocol's number of episodes, or LEVEL/KIND-N with N episodes."""
+    match = re.fullmatch(r"(.+/[a-z]+)-(\d+)", name)
+    if match:
+        return datasets.load(match[1], episodes=int(match[2]), progress=False)
+    size = SIZES.get(name.rpartition("/")[2])
+    return datasets.load(name, episodes=size, progress=False)
+
+
+def setting(data: Trajectories, config: Mapping[str, Any]) -> Setting:
+    """The sizes for a dataset, some replaced; ValueError for a field that there is not."""
+    known = {field.name for field in fields(Setting)}
+    if unknown := [name for name in config if name not in known]:
+        raise ValueError(f"unknown field {unknown[0]!r}; a run has {', '.join(sorted(known))}.")
+    usual = KEY_TO_DOOR if data.info.get("env") == levels.KEY_TO_DOOR else GRID
+    if "agent" not in data.observations:
+        usual = replace(usual, augment=False)
+    return replace(usual, **config)
+
+
+def work(run: Run, scratch: Path) -> results.Row:
+    """Does one run: trains, chooses the target, tests; returns the record. For `sweep.sweep`."""
+    data = dataset(run.dataset)
+    size = setting(data, run.config)
+    trained, history = train(run.method, data, run.seed, size, scratch)
+    tried = choose_target(trained, data, scratch / "model.safetensors")
+    tested = test(trained, size.episodes)
+    return results.record(
+        run.method,
+        run.dataset,
+        run.seed,
+        config=run.config,
+        scores={**tested.scores, "loss": float(history.loss[-size.steps // 10 :].mean())},
+        episodes=tested.episodes,
+        seconds=history.seconds,
+        setting=asdict(size),
+        parameters=sum(p.numel() for p in trained.model.parameters()),
+        target_return=trained.target,
+        targets_tried=tried,
+        checkpoint=trained.card["sha256"],
+    )
+
+
+def train(
+    method: str,
+    data: Trajectories,
+    seed: int,
+    size: Setting,
+    scratch: Path,
+    progress: bool = False,
+) -> tuple[Trained, History]:
+    """Trains a method and rounds it; `scratch` keeps the run, and the model: model.safetensors.
+
+    The same call goes on where it was stopped. ValueError for an unknown method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}.")
+    percent = METHODS[method].percent
+    part = data if percent == 100 else best(data, percent)
+    config = METHODS[method].config(part, size)
+    model = untrained(config, seed)
+    if isinstance(model.encoder, FlatEncoder):
+        model.encoder.fit(part.observations["state"])
+    run = scratch / "run.safetensors"
+    card = {"data": {**checkpoints.data_card(part), "augmented": size.augment}, "method": method}
+    history = fit(
+        model,
+        _sampler(model, part, size.augment),
+        seed=seed,
+        checkpoint_path=run,
+        card=card,
+        progress=progress,
+        steps=size.steps,
+        batch=size.batch,
+        lr=size.lr,
+    )
+    _, card = checkpoints.load(run)
+    card.pop("progress")
+    path = scratch / "model.safetensors"
+    checkpoints.save_model(path, model, card)
+    return load(path), history
+
+
+def untrained(config: Any, seed: int) -> nn.Module:
+    """A model as training with this seed begins; the caller's random numbers stay."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive("train", "weights", seed))
+        return config.build()
+
+
+def _sampler(model: Any, data: Trajectories, augmented: bool) -> Any:
+    def windows(batch: int, generator: torch.Generator) -> Any:
+        if hasattr(model, "sample"):
+            drawn = model.sample(data, batch, generator)
+        else:
+            drawn = data.windows(model.config.context, batch, generator)
+        return augment(drawn, generator) if augmented else drawn
+
+    return windows
+
+
+def load(path: Path | str) -> Trained:
+    """A trained model from its checkpoint; CheckpointError for a file that is none."""
+    _, card = checkpoints.load(path)
+    described = card.get("model", {})
+    if described.get("method") not in CONFIGS:
+        raise checkpoints.CheckpointError(
+            f"{path} holds {described.get('method')!r}; known are {', '.join(CONFIGS)}."
+        )
+    try:
+        model = CONFIGS[described["method"]].from_card(described).build()
+    except (KeyError, TypeError, ValueError) as error:
+        raise checkpoints.CheckpointError(
+            f"{path} has a config that does not fit: {error}."
+        ) from error
+    card = checkpoints.load_model(path, model)
+    return Trained(model.eval(), card)
+
+
+def choose_target(trained: Trained, data: Trajectories, path: Path) -> list[dict[str, float]]:
+    """Sets the target return that does best on validation episodes, and keeps it in the card.
+
+    Tried are `QUANTILES` of the returns in the data; of equals the lower one is taken. Returns
+    what each gave; nothing where the method asks for no return.
+    """
+    if type(trained.model).__name__ not in CONDITIONED:
+        return []
+    tried = []
+    for target in sorted({float(data.returns.quantile(q)) for q in QUANTILES}):
+        found = evaluate(trained.policy(target), trained.env, TRIALS, stream=VALIDATION)
+        tried.append({"target_return": target, **found.scores})
+    chosen = max(tried, key=lambda row: row["mean_return"])["target_return"]
+    trained.card["target_return"] = chosen
+    trained.card["sha256"] = checkpoints.save_model(path, trained.model, trained.card)
+    return tried
+
+
+def test(trained: Trained, episodes: int = EPISODES, seed: int = TEST_SEED) -> Evaluation:
+    """The protocol's test episodes, on the environment that the model was made for."""
+    return evaluate(trained.policy(), trained.env, episodes, seed)
