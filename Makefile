@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
-.PHONY: book test env lint unit nbval bench notebooks site-test constraints clean
+.PHONY: book test env lint unit nbval bench notebooks site-test constraints ship clean
 .DEFAULT_GOAL := book
 
 book: env  ## execute the pages and write _build/html/index.html
@@ -50,6 +50,10 @@ constraints: env  ## write constraints.txt from the environment that stands
 	  | sed -E 's/^(torch==[0-9.]+).*/\1/' | sort -f > constraints.tmp
 	{ echo "# The whole environment in which the book and its tests pass; made by: make constraints"; \
 	  cat constraints.tmp; } > constraints.txt; rm constraints.tmp
+
+ship: env  ## copy seed 0 of a sweep's checkpoints into the package: make ship FROM=records
+	@test -n "$(FROM)" || { echo "Say where the sweep is: make ship FROM=records"; exit 1; }
+	$(PY) -m seqrl.shipped "$(FROM)"
 
 clean:
 	rm -rf _build

@@ -7,6 +7,7 @@ Decision Transformer's code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,15 @@ class Actions:
     discrete: bool = True
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        pairs = list(zip(self.low, self.high))
+        bounded = all(-math.inf < low < high < math.inf for low, high in pairs)
+        if not self.discrete and not (len(pairs) == self.size and bounded):
+            raise ValueError(
+                f"{self.size} continuous actions need as many finite bounds, low ones below "
+                f"high ones, not {self.low} and {self.high}."
+            )
 
     @classmethod
     def of(cls, data: Trajectories) -> Actions:

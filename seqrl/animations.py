@@ -58,6 +58,7 @@ def play(
     episodes: int | Sequence[int],
     *,
     captions: Sequence[str] | None = None,
+    targets: Sequence[float] | None = None,
     per_row: int | None = None,
     autoplay: bool = True,
     loop: bool = False,
@@ -65,15 +66,21 @@ def play(
     """Episodes side by side on one timeline, with buttons, a slider and keys.
 
     episodes: their numbers; with several `trajectories`, one number for each of these (or one for
-    all). captions: a line above each world, before its mission. per_row: worlds beside each
-    other (at most 3 unless given). The animation starts when it is seen, and not at all for
-    readers who prefer reduced motion; they, and readers without scripts, see the whole path.
-    Raises ValueError where numbers of trajectories, episodes or captions differ.
+    all). captions: a line above each world, before its mission. targets: the return that was asked
+    for in each; then what is left of it is shown, not the return-to-go that came true. per_row:
+    worlds beside each other (at most 3 unless given). The animation starts when it is seen, and
+    not at all for readers who prefer reduced motion; they, and readers without scripts, see the
+    whole path.
+    Raises ValueError where numbers of trajectories, episodes, captions or targets differ.
     """
     scenes = _scenes(trajectories, episodes)
     captions = [""] * len(scenes) if captions is None else list(captions)
     if len(captions) != len(scenes):
         raise ValueError(f"{len(scenes)} episodes need as many captions, not {len(captions)}.")
+    if targets is not None:
+        if len(targets) != len(scenes):
+            raise ValueError(f"{len(scenes)} episodes need as many targets, not {len(targets)}.")
+        scenes = [_asked(shown, target) for shown, target in zip(scenes, targets)]
     longest = max(len(shown.actions) for shown in scenes)
     columns = per_row or min(len(scenes), 3)
     worlds = "".join(_world(shown, caption) for shown, caption in zip(scenes, captions))
@@ -102,6 +109,12 @@ def _scenes(
     if not numbers or len(numbers) != len(sources):
         raise ValueError(f"{len(sources)} trajectories need as many episodes, not {len(numbers)}.")
     return [scene(source, e) for source, e in zip(sources, numbers)]
+
+
+def _asked(shown: Scene, target: float) -> Scene:
+    """The scene with the target, less every reward so far, in place of its return-to-go."""
+    so_far = shown.returns_to_go[0] - shown.returns_to_go
+    return shown._replace(returns_to_go=target - so_far)
 
 
 @cache

@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from seqrl import cli_runs
+
 _ORIGIN = ("env", "policy", "epsilon", "reward", "view", "split", "stream", "seed", "seqrl")
 _POLICIES = ("expert", "noisy", "mixed", "bot", "random")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, or 2 after an error, told on stderr in a sentence."""
+    """Run one command; 0, or 2 after an error, told on stderr in a sentence, or a command's own."""
     parser = _Parser(prog="seqrl", description="Reinforcement learning as sequence modeling.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in COMMANDS:
@@ -27,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return parsed.run(parsed)
     except KeyboardInterrupt:
-        print("seqrl: interrupted; nothing was written.", file=sys.stderr)
+        what = getattr(parsed, "interrupted", "nothing was written")
+        print(f"seqrl: interrupted; {what}.", file=sys.stderr)
         return 130
     except _told() as error:
         print(f"seqrl: {' '.join(str(error).split())}", file=sys.stderr)
@@ -38,7 +41,7 @@ def _told() -> tuple[type[Exception], ...]:
     """Errors that are told in a sentence; gymnasium's only where it was imported: it is slow."""
     gymnasium = sys.modules.get("gymnasium.error")
     more = (gymnasium.Error,) if gymnasium else ()
-    return (ValueError, RuntimeError, OSError, ImportError, *more)
+    return (ValueError, RuntimeError, OSError, ImportError, FloatingPointError, *more)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -157,4 +160,4 @@ def _actions(data: Any) -> str:
     return ", ".join(f"{name} {n / data.steps:.1%}" for name, n in zip(names, counts) if n)
 
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (_add_collect, _add_info)
+COMMANDS: tuple[Callable[[Any], None], ...] = (_add_collect, _add_info, *cli_runs.COMMANDS)

@@ -33,6 +33,7 @@ class Context:
         self.encoder, self.K, self._action_shape = encoder, K, actions
         self._map_once = isinstance(encoder, GridEncoder) and encoder.config.sees == "map"
         self.lengths = np.zeros(0, np.int64)
+        self._scene: Scene | None = None
 
     def update(self, step: Step, returns_to_go: np.ndarray | None = None) -> np.ndarray:
         """Takes in the observations of a step; returns the active rows.
@@ -83,7 +84,7 @@ class Context:
         self._agents: Tensor | None = None
         self._maps: Tensor | None = None
         self._encoded: Tensor | None = None  # the map that a row's scene is made of
-        self._scene: Scene | None = None
+        self._scene = None
 
     def _advance(self, rows: np.ndarray, first: np.ndarray) -> None:
         """One step more in these rows; where K are there already, the oldest one goes."""
@@ -103,11 +104,12 @@ class Context:
     def _look(self, rows: np.ndarray, last: np.ndarray, step: Step) -> None:
         """Keeps maps and agents; encodes those maps that are new as the first of their context."""
         seen = tensors(step.observation, rows, self.device)
-        if self._maps is None or self._agents is None or self._encoded is None:
-            E = len(self.lengths)
+        if self._maps is None or self._maps.shape[2:] != seen["map"].shape[1:]:
+            E, self._scene = len(self.lengths), None
             self._maps = seen["map"].new_zeros(E, self.K, *seen["map"].shape[1:])
             self._agents = seen["agent"].new_zeros(E, self.K, seen["agent"].shape[-1])
             self._encoded = torch.zeros_like(self._maps[:, 0])
+        assert self._agents is not None and self._encoded is not None
         r, at = torch.from_numpy(rows), torch.from_numpy(last)
         self._maps[r, at], self._agents[r, at] = seen["map"], seen["agent"][:, 0]
         changed = (self._maps[r, 0] != self._encoded[r]).flatten(1).any(1).cpu()

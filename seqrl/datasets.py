@@ -63,7 +63,9 @@ def load(
     for size, path in sorted(_cached(folder)):
         if size >= wanted:
             with suppress(ValueError, OSError):  # if it is damaged, it is made again
-                return _first(_read(path), wanted)
+                data = _first(_read(path), wanted)
+                data.info.pop("minari", None)  # a cached dataset is the same as one just made
+                return data
     data = collect_from(source, wanted, progress=progress, max_steps=MAX_STEPS)
     data.info["dataset"] = f"{source.env}/{kind}"
     _keep(data, folder / str(wanted))

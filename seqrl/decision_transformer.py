@@ -155,7 +155,7 @@ class DecisionTransformerPolicy:
         K = config.context if context is None else context
         if not 1 <= K <= config.context:
             raise ValueError(f"the model was trained with 1 to {config.context} steps, not {K}.")
-        self.model, self.cached = model.eval(), cached
+        self.model, self.cached = model, cached
         self.returns = ReturnsToGo(target_return, within)
         self.chooser = Chooser(config.actions, temperature)
         self.context = Context(model.encoder, K, config.actions.shape)
@@ -164,6 +164,8 @@ class DecisionTransformerPolicy:
     @torch.inference_mode()
     def act(self, step: Step) -> np.ndarray:
         """Actions (E,) or (E, M); observations must be of the kind that the model knows."""
+        if self.model.training:  # asked first: to switch every module costs a fifth of a step
+            self.model.eval()
         check_observation(step.observation, self.model.encoder.expected)
         rows = self.context.update(step, self.returns.update(step))
         out = torch.zeros(len(step.first), self.model.config.actions.size)
@@ -191,13 +193,16 @@ class DecisionTransformerPolicy:
         return self.model.head(x[:, 0])[torch.from_numpy(rows).to(x.device)]
 
     def _whole(self, rows: np.ndarray) -> Tensor:
-        """The same outputs from all tokens of the contexts."""
+        """The same outputs from all tokens of the contexts up to the last state."""
         memory = self.context
-        longest = int(memory.lengths[rows].max())
+        lengths = memory.lengths[rows]
+        longest = int(lengths.max())
         r = torch.from_numpy(rows).to(memory.device)
-        x = self.model.tokens(*_at(memory, r, slice(0, longest)))
+        x = self.model.tokens(*_at(memory, r, slice(0, longest)))[:, :-1]  # the last action is open
+        if (lengths == longest).all():  # so always where contexts are full
+            return self.model.head(self.model.trunk(x, read=slice(-1, None))[:, 0])
         x = self.model.trunk(x, read=STATES)  # (rows, longest, D)
-        last = torch.from_numpy(memory.lengths[rows] - 1).to(x.device)
+        last = torch.from_numpy(lengths - 1).to(x.device)
         return self.model.head(x[torch.arange(len(rows), device=x.device), last])
 
 

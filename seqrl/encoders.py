@@ -90,7 +90,8 @@ def config_for(observations: Mapping[str, Any], width: int = 128, **fields: Any)
     if {"agent", "mission", "map"} <= observations.keys():
         return GridEncoderConfig("map", width, **fields)
     if {"agent", "mission", "view"} <= observations.keys():
-        return GridEncoderConfig("view", width, **{"behind": 0, "ahead": 6, "side": 3, **fields})
+        view = {"behind": 0, "ahead": 6, "side": 3, "sweeps": 0}  # nothing to plan on in a view
+        return GridEncoderConfig("view", width, **{**view, **fields})
     raise ValueError(f"no encoder for observations with {', '.join(observations) or 'no keys'}.")
 
 

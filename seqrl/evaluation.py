@@ -115,14 +115,22 @@ def evaluate(
 
     env: a grid world by name (`grid`: as for `environments.make_env`), or `Envs` of any kind.
     stream: "test", or `VALIDATION` for episodes on maps of the data, to choose settings on.
-    Success is the environment's own word, else that the episode terminated.
+    Success is the environment's own word, else that the episode terminated. ValueError for test
+    episodes in environments that draw maps of the data.
     """
+    if episodes < 1:
+        raise ValueError(f"an evaluation needs at least one episode, not {episodes}.")
     if isinstance(env, Envs):
-        envs, shortest = env, None
+        if grid:
+            raise ValueError(f"{env.name} is made already: {', '.join(grid)} cannot be chosen.")
+        envs = env
     else:
         grid = {"split": "test" if stream == "test" else "data", **grid}
         envs = make_envs(env, min(rows, episodes), **grid)
-        shortest = shortest_lengths(envs.name, episodes, seed, stream, tuple(sorted(grid.items())))
+    split = getattr(envs.envs[0], "split", None)  # only grid worlds have one
+    if stream == "test" and split == "data":
+        raise ValueError(f"{envs.name} draws maps of the data; tests need split='test'.")
+    shortest = split and shortest_lengths(envs.name, episodes, seed, stream, split)
     timed = _Timed(policy)
     data = rollout(timed, envs, episodes, seed, stream=stream, progress=progress)
     data.info["policy"] = type(policy).__name__
@@ -139,12 +147,12 @@ def evaluate(
 
 @lru_cache(maxsize=32)
 def shortest_lengths(
-    env: str, episodes: int, seed: int, stream: str, grid: tuple[tuple[str, Any], ...] = ()
+    env: str, episodes: int, seed: int, stream: str, split: str
 ) -> tuple[int, ...] | None:
     """Steps of a shortest way in each of the episodes that `evaluate` shows; None if unknown."""
     from seqrl.behavior import NotApplicable, ShortestPath
 
-    envs = make_envs(env, min(8, episodes), **dict(grid))
+    envs = make_envs(env, min(8, episodes), split=split)
     try:
         data = rollout(ShortestPath(envs), envs, episodes, seed, stream=stream)
     except NotApplicable:

@@ -19,17 +19,19 @@ from torch import nn
 
 from seqrl import checkpoints, datasets, results
 from seqrl.augment import augment
-from seqrl.decision_transformer import DecisionTransformerConfig
+from seqrl.beam_search import BeamSearch
+from seqrl.decision_transformer import DecisionTransformer, DecisionTransformerConfig
 from seqrl.encoders import FlatEncoder
 from seqrl.environments import levels
-from seqrl.evaluation import EPISODES, VALIDATION, Evaluation, evaluate
+from seqrl.evaluation import EPISODES, VALIDATION, Evaluation
 from seqrl.imitation import BCConfig, RvSConfig, best
 from seqrl.iql import IQLConfig
-from seqrl.rollout import Policy
 from seqrl.seeds import derive
 from seqrl.sweep import Run
+from seqrl.trained import CONDITIONED, Trained, load
 from seqrl.training import History, fit
 from seqrl.trajectories import Trajectories
+from seqrl.trajectory_transformer import TrajectoryTransformerConfig
 from seqrl.transformer import TransformerConfig
 
 SIZES = {"expert": 500, "mixed": 10_000, "random": 10_000}  # episodes of a dataset in the protocol
@@ -51,9 +53,17 @@ class Setting:
     augment: bool = True  # colors, kinds and sides exchanged
     episodes: int = EPISODES  # tested
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            kinds = {"lr": (int, float), "augment": (bool,)}.get(name, (int,))
+            if type(value) not in kinds:
+                raise ValueError(f"{name} cannot be {value!r}: it is a {kinds[-1].__name__}.")
+            if name != "augment" and not value > 0:
+                raise ValueError(f"{name} must be above 0, not {value}.")
+
 
 GRID = Setting()
-KEY_TO_DOOR = Setting(context=30, steps=2000, augment=False)  # its data are not scarce but random
+KEY_TO_DOOR = Setting(context=30, steps=4500, batch=32)  # the context holds the whole episode
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,14 @@ def _iql(data: Trajectories, size: Setting) -> IQLConfig:
     return IQLConfig.for_data(data, size.width, context=size.context)
 
 
+def _trajectory_transformer(data: Trajectories, size: Setting) -> TrajectoryTransformerConfig:
+    trunk = TransformerConfig(size.layers, heads=4, width=size.width, activation="gelu")
+    search = BeamSearch(beam=16, horizon=3, context=3)  # chosen on validation episodes
+    return TrajectoryTransformerConfig.for_data(
+        data, context=size.context, trunk=trunk, search=search
+    )
+
+
 METHODS: dict[str, Method] = {
     "bc": Method("BC", _cloning),
     "bc10": Method("10 %BC", _cloning, 10),
@@ -94,69 +112,43 @@ METHODS: dict[str, Method] = {
     "rvs": Method("RvS", _rvs),
     "iql": Method("IQL", _iql),
     "dt": Method("DT", _decision_transformer),
+    "tt": Method("TT", _trajectory_transformer),
 }
-CONFIGS: dict[str, Any] = {  # a checkpoint's card names the model's class
-    "BehaviorCloning": BCConfig,
-    "RvS": RvSConfig,
-    "IQL": IQLConfig,
-    "DecisionTransformer": DecisionTransformerConfig,
-}
-CONDITIONED = ("RvS", "DecisionTransformer")  # their policies ask for a return
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A model with its card; the card says on what it was trained and what to ask of it."""
-
-    model: Any
-    card: dict[str, Any]
-
-    @property
-    def env(self) -> str:
-        return self.card["data"]["env"]
-
-    @property
-    def target(self) -> float | None:
-        """The return to ask for; None where the method asks for none."""
-        return self.card.get("target_return")
-
-    def policy(self, target_return: float | None = None, **options: Any) -> Policy:
-        """The model's policy; ValueError for a target where the method asks for none."""
-        if type(self.model).__name__ not in CONDITIONED:
-            if target_return is not None:
-                raise ValueError(f"{type(self.model).__name__} asks for no return.")
-            return self.model.policy(**options)
-        asked = self.target if target_return is None else target_return
-        if asked is None:
-            raise ValueError("the checkpoint does not say which return to ask for: give one.")
-        return self.model.policy(asked, **options)
 
 
 def dataset(name: str) -> Trajectories:
     """LEVEL/KIND with the protocol's number of episodes, or LEVEL/KIND-N with N episodes."""
     match = re.fullmatch(r"(.+/[a-z]+)-(\d+)", name)
-    if match:
+    if match and not Path(name).exists():
         return datasets.load(match[1], episodes=int(match[2]), progress=False)
     size = SIZES.get(name.rpartition("/")[2])
     return datasets.load(name, episodes=size, progress=False)
 
 
-def setting(data: Trajectories, config: Mapping[str, Any]) -> Setting:
-    """The sizes for a dataset, some replaced; ValueError for a field that there is not."""
+def check(config: Mapping[str, Any], method: str | None = None) -> None:
+    """ValueError for a field of `Setting` that there is not or cannot be so, or a method."""
+    if method is not None and method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}.")
     known = {field.name for field in fields(Setting)}
     if unknown := [name for name in config if name not in known]:
         raise ValueError(f"unknown field {unknown[0]!r}; a run has {', '.join(sorted(known))}.")
+    Setting(**config)
+
+
+def setting(data: Trajectories, config: Mapping[str, Any]) -> Setting:
+    """The sizes for a dataset, some replaced; ValueError for a field that there is not."""
+    check(config)
     usual = KEY_TO_DOOR if data.info.get("env") == levels.KEY_TO_DOOR else GRID
     if "agent" not in data.observations:
         usual = replace(usual, augment=False)
     return replace(usual, **config)
 
 
-def work(run: Run, scratch: Path) -> results.Row:
+def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:
     """Does one run: trains, chooses the target, tests; returns the record. For `sweep.sweep`."""
     data = dataset(run.dataset)
     size = setting(data, run.config)
-    trained, history = train(run.method, data, run.seed, size, scratch)
+    trained, history = train(run.method, data, run.seed, size, scratch, progress)
     tried = choose_target(trained, data, scratch / "model.safetensors")
     tested = test(trained, size.episodes)
     return results.record(
@@ -187,8 +179,7 @@ def train(
 
     The same call goes on where it was stopped. ValueError for an unknown method.
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}.")
+    check({}, method)
     percent = METHODS[method].percent
     part = data if percent == 100 else best(data, percent)
     config = METHODS[method].config(part, size)
@@ -223,35 +214,23 @@ def untrained(config: Any, seed: int) -> nn.Module:
 
 
 def _sampler(model: Any, data: Trajectories, augmented: bool) -> Any:
+    K = model.config.context
+    # A model with memory that never has to forget sees at test time only whole episodes.
+    whole = isinstance(model, DecisionTransformer) and int(data.lengths.max()) <= K
+
     def windows(batch: int, generator: torch.Generator) -> Any:
         if hasattr(model, "sample"):
             drawn = model.sample(data, batch, generator)
         else:
-            drawn = data.windows(model.config.context, batch, generator)
+            drawn = data.windows(K, batch, generator, whole=whole)
         return augment(drawn, generator) if augmented else drawn
 
     return windows
 
 
-def load(path: Path | str) -> Trained:
-    """A trained model from its checkpoint; CheckpointError for a file that is none."""
-    _, card = checkpoints.load(path)
-    described = card.get("model", {})
-    if described.get("method") not in CONFIGS:
-        raise checkpoints.CheckpointError(
-            f"{path} holds {described.get('method')!r}; known are {', '.join(CONFIGS)}."
-        )
-    try:
-        model = CONFIGS[described["method"]].from_card(described).build()
-    except (KeyError, TypeError, ValueError) as error:
-        raise checkpoints.CheckpointError(
-            f"{path} has a config that does not fit: {error}."
-        ) from error
-    card = checkpoints.load_model(path, model)
-    return Trained(model.eval(), card)
-
-
-def choose_target(trained: Trained, data: Trajectories, path: Path) -> list[dict[str, float]]:
+def choose_target(
+    trained: Trained, data: Trajectories, path: Path, trials: int = TRIALS
+) -> list[dict[str, float]]:
     """Sets the target return that does best on validation episodes, and keeps it in the card.
 
     Tried are `QUANTILES` of the returns in the data; of equals the lower one is taken. Returns
@@ -261,7 +240,7 @@ def choose_target(trained: Trained, data: Trajectories, path: Path) -> list[dict
         return []
     tried = []
     for target in sorted({float(data.returns.quantile(q)) for q in QUANTILES}):
-        found = evaluate(trained.policy(target), trained.env, TRIALS, stream=VALIDATION)
+        found = trained.evaluate(trials, target=target, stream=VALIDATION)
         tried.append({"target_return": target, **found.scores})
     chosen = max(tried, key=lambda row: row["mean_return"])["target_return"]
     trained.card["target_return"] = chosen
@@ -271,4 +250,4 @@ def choose_target(trained: Trained, data: Trajectories, path: Path) -> list[dict
 
 def test(trained: Trained, episodes: int = EPISODES, seed: int = TEST_SEED) -> Evaluation:
     """The protocol's test episodes, on the environment that the model was made for."""
-    return evaluate(trained.policy(), trained.env, episodes, seed)
+    return trained.evaluate(episodes, seed)

@@ -94,7 +94,8 @@ class GridEncoder(nn.Module):
         self.types, self.colors = nn.Embedding(TYPES, E), nn.Embedding(COLORS, E)
         self.states, self.sides = nn.Embedding(STATES, E), nn.Embedding(9, E)
         last = nn.Linear(2 * E, 1)
-        self.cost = nn.Sequential(nn.Linear(E, 2 * E), nn.ReLU(), last)
+        plans = config.sweeps != 0
+        self.cost = nn.Sequential(nn.Linear(E, 2 * E), nn.ReLU(), last) if plans else None
         self.word = nn.Embedding(len(VOCABULARY), WORDS)
         self.order = nn.Embedding(MISSION_LENGTH, WORDS)
         self.phrases = nn.ModuleList(nn.Conv1d(WORDS, WORDS, 3, padding=1) for _ in range(2))
@@ -149,16 +150,16 @@ class GridEncoder(nn.Module):
         words, present = self._words(observations["mission"])  # (b, n, WORDS), (b, n)
         votes = self.vote(words).masked_fill(~present[..., None], -torch.inf).softmax(1)
         goal = self._meant(votes.mT @ self.query(words), table, code, side)  # (B, G, W * H)
-        cost = torch.exp(3 * self.cost(table).float() - 1)[code].view(B, 1, W, H)
-        sweeps = 4 * max(W, H) if self.config.sweeps is None else self.config.sweeps
-        values = goal.view(B, -1, W, H)
-        values = value_iteration(values, cost, sweeps) if sweeps else values
+        values, cost = goal.view(B, -1, W, H), None
+        if self.cost is not None:
+            cost = torch.exp(3 * self.cost(table).float() - 1)[code].view(B, 1, W, H)
+            values = value_iteration(values, cost, self.config.sweeps or 4 * max(W, H))
         if record is not None:
             alone = self._meant(self.query(words), table, code, side)
             record.attention = goal.detach().exp().view_as(values)
             record.word_attention = alone.detach().exp().view(B, -1, W, H)
             record.votes, record.values = votes.detach(), values.detach()
-            record.cost = cost.detach()[:, 0]
+            record.cost = None if cost is None else cost.detach()[:, 0]
         seen = goal.exp()
         where = F.pad(positions(W, H, seen.device).to(seen.dtype), (0, 1), value=1.0)
         inside = torch.cat([self.features(table).float()[code], values.flatten(2).mT], -1)

@@ -204,6 +204,18 @@ def best(data: Trajectories, percent: float) -> Trajectories:
     return chosen
 
 
+def successful(data: Trajectories) -> Trajectories:
+    """The successful episodes; ValueError where there is none, or where it was not recorded.
+
+    For methods with no return to condition on, which would do what the data did, failures included.
+    """
+    if not bool(data.success.any()):
+        raise ValueError("no episode of these data is successful.")
+    chosen = data.select(data.success.nonzero()[:, 0])
+    chosen.info["successful"] = True
+    return chosen
+
+
 def mlp(inputs: int, hidden: int, outputs: int, dropout: float = 0.0) -> nn.Sequential:
     """Two hidden layers, the last dimension from `inputs` to `outputs`."""
     return nn.Sequential(

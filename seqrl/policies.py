@@ -87,6 +87,8 @@ class Chooser:
     def __init__(self, actions: Actions, temperature: float = 0.0) -> None:
         if not (math.isfinite(temperature) and temperature >= 0):
             raise PolicyError(f"a temperature is a number from 0 on, not {temperature}.")
+        if temperature and not actions.discrete:
+            raise PolicyError("continuous actions are not drawn: they have no temperature.")
         self.actions, self.temperature = actions, temperature
         self._rngs: dict[int, np.random.Generator] = {}
 

@@ -150,6 +150,11 @@ def read_all(folder: Path | str, **equal: Any) -> list[Row]:
     return records
 
 
+def shipped() -> Path:
+    """The folder of the records that come with the package: the book's sweeps."""
+    return Path(__file__).parent / "assets" / "records"
+
+
 def table(
     records: Iterable[Row], score: str = "success", rows: str = "method", columns: str = "dataset"
 ) -> list[Row]:

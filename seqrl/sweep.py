@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import sys
 import time
+import tomllib
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 from seqrl.results import Row, file_name, write
 
+LISTS = {"methods": str, "datasets": str, "seeds": int}  # of a [[runs]] block, all needed
 POLL = 0.05  # seconds between looks at the running processes
 
 
@@ -45,6 +47,56 @@ class Outcome(NamedTuple):
     skipped: list[Run]  # had a record already
     failed: list[Run]  # what happened is in the folder, beside the records: NAME.error
     left: list[Run]  # not finished at the deadline
+
+
+class Spec(NamedTuple):
+    """What a file asks for."""
+
+    runs: list[Run]
+    out: Path | None  # where to, if it says
+
+
+def read_spec(path: Path | str) -> Spec:
+    """The runs of a TOML file: every method on every dataset with every seed of each [[runs]].
+
+    Seeds vary slowest, over all blocks, so that seed 0 of everything comes first. A block may have
+    a `config`; before the blocks, `out` is a folder relative to the file's. ValueError for a file
+    that says something else.
+    """
+    try:
+        spec = tomllib.loads(Path(path).read_text("utf8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a TOML file: {error}.") from error
+    blocks, out = spec.pop("runs", None), spec.pop("out", None)
+    if spec:
+        raise ValueError(f"{path} has an unknown field {next(iter(spec))!r}.")
+    if not (isinstance(blocks, list) and blocks and all(isinstance(b, dict) for b in blocks)):
+        raise ValueError(f"{path} has no [[runs]].")
+    if not isinstance(out, str | None):
+        raise ValueError(f"{path}: out is the name of a folder, not {out!r}.")
+    for block in blocks:
+        _check_block(block, path)
+    seeds = dict.fromkeys(seed for block in blocks for seed in block["seeds"])
+    runs = [
+        Run(method, dataset, seed, dict(block.get("config", {})))
+        for seed in seeds
+        for block in blocks
+        if seed in block["seeds"]
+        for dataset in block["datasets"]
+        for method in block["methods"]
+    ]
+    return Spec(runs, None if out is None else Path(path).parent / out)
+
+
+def _check_block(block: dict[str, Any], path: Path | str) -> None:
+    for name, kind in LISTS.items():
+        values = block.get(name)
+        if not (isinstance(values, list) and values and all(type(x) is kind for x in values)):
+            raise ValueError(f"{path}: a [[runs]] needs {name}, a list of {kind.__name__}.")
+    if unknown := [name for name in block if name not in (*LISTS, "config")]:
+        raise ValueError(f"{path}: a [[runs]] has an unknown field {unknown[0]!r}.")
+    if not isinstance(block.get("config", {}), dict):
+        raise ValueError(f"{path}: the config of a [[runs]] is a table.")
 
 
 def sweep(
@@ -115,6 +167,8 @@ def _one(run: Run, work: Callable[[Run, Path], Row], folder: Path) -> None:
     try:
         write(work(run, folder / "scratch" / Path(run.record).stem), folder)
         error.unlink(missing_ok=True)
+    except KeyboardInterrupt:  # of the sweep: its checkpoint is written, no word is needed
+        sys.exit(130)
     except Exception:
         folder.mkdir(parents=True, exist_ok=True)
         error.write_text(traceback.format_exc())

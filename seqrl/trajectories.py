@@ -98,14 +98,18 @@ class Trajectories:
         generator: torch.Generator | None = None,
         anchor: int = 0,
         discount: float = 1.0,
+        whole: bool = False,
     ) -> Batch:
         """A batch of windows whose first step is uniform over all S steps; see `Windows`.
 
-        `anchor` is the step of the window whose map is given. The generator may live on the CPU or
-        on the data's device.
+        `anchor` is the step of the window whose map is given. `whole`: windows begin where episodes
+        do, each episode as likely. The generator may live on the CPU or on the data's device.
         """
         device = self.rewards.device if generator is None else generator.device
-        first = torch.randint(self.steps, (batch,), generator=generator, device=device)
+        count = len(self) if whole else self.steps
+        first = torch.randint(count, (batch,), generator=generator, device=device)
+        if whole:
+            first = self.offsets[first.to(self.offsets.device)]
         key = ("windows", K, float(discount))
         if key not in self._cache:
             self._cache[key] = Windows(self, K, discount)

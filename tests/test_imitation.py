@@ -144,8 +144,9 @@ def test_rvs_acts_by_the_return_that_is_asked_for_and_bc_cannot():
     fit(model, data, steps=200, **QUIET)
     assert rollout(model.policy(3.0), envs(), 20, 1).returns.tolist() == [3] * 20
     assert rollout(model.policy(0.0), envs(), 20, 1).returns.tolist() == [0] * 20
-    # A reward of 1 was not asked for: what is left falls below 0 unless it is kept `within`.
-    assert rollout(model.policy(7.0, within=(0.0, 3.0)), envs(), 20, 1).returns.min() == 3
+    # One right answer, after which nothing is left to ask for.
+    assert rollout(model.policy(1.0), envs(), 20, 1).returns.tolist() == [1] * 20
+    assert rollout(model.policy(-9.0, within=(3.0, 3.0)), envs(), 20, 1).returns.min() == 3
     cloned = BCConfig.for_data(data, width=16, hidden=32).build()
     history = fit(cloned, data, steps=200, **QUIET)
     assert 0.35 < history.curves["accuracy"][-50:].mean() < 0.65
@@ -190,6 +191,11 @@ def test_best_counts_steps_and_breaks_ties_by_order(percent, wanted):
     chosen = best(data, percent)
     assert chosen.seeds.tolist() == wanted
     assert chosen.info["best_percent"] == percent and "best_percent" not in data.info
+
+
+def test_of_many_equal_returns_the_earliest_are_best():
+    data = episodes_of(returns=[1] * 500, lengths=[2] * 500)
+    assert best(data, 10).seeds.tolist() == list(range(50))
 
 
 @pytest.mark.parametrize("percent", [0, -5, 100.5, float("nan")])

@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from torch import nn
 
 from seqrl import checkpoints, datasets
+from seqrl.actions import Actions
 from seqrl.behavior import Random
 from seqrl.environments import Envs, make_envs
 from seqrl.environments.toys import RandomWalkGraph
 from seqrl.imitation import BCConfig
-from seqrl.iql import IQLConfig, asymmetric
+from seqrl.iql import Critic, IQLConfig, asymmetric
 from seqrl.policies import PolicyError
 from seqrl.rollout import rollout
 from seqrl.training import fit
@@ -248,6 +250,36 @@ def test_gradients_flow_between_no_two_heads(walks):
     heads = {"v_loss": "value", "policy_loss": "actor", "q_loss": "critic", "cql_loss": "critic"}
     for name, head in heads.items():
         assert moved(model, model.losses(batch)[name]) == {"encoder", head}, name
+
+
+@pytest.mark.parametrize("backup", ["expectile", "max"])
+def test_what_q_is_regressed_on_has_no_gradient(backup, walks):
+    model = IQLConfig.for_data(walks, backup=backup, **SMALL).build()
+    for parameter in model.critic.twins.parameters():
+        parameter.data.zero_()  # nothing flows through Q itself then
+    model.losses(model.sample(walks, 16, torch.Generator()))["q_loss"].backward()
+    assert not model.encoder.linear.weight.grad.any()
+    assert model.critic.twins[0][-1].bias.grad.any()
+
+
+def test_the_penalty_of_cql_is_the_cross_entropy_of_what_was_done(walks):
+    model = IQLConfig.for_data(walks, cql=0.5, **SMALL).build()
+    batch = Windows(walks, 4)(walks.offsets[:-1])
+    q = model.critic.all(model.encoder.encode(batch.observations).steps)[:, :, :-1]
+    used = batch.mask[:, :-1] & (batch.terminations[:, :-1] | batch.mask[:, 1:])
+    assert used.any() and not used.all()
+    wanted = sum(nn.functional.cross_entropy(x[used], batch.actions[:, :-1][used]) for x in q)
+    assert torch.allclose(model.losses(batch)["cql_loss"], 0.5 * wanted)
+
+
+def test_the_critic_sees_actions_within_their_bounds():
+    states, actions = torch.randn(4, 3, 8), torch.rand(4, 3, 2)
+    unit = Critic(8, 16, Actions(2, False, (-1.0, -1.0), (1.0, 1.0)))
+    wide = Critic(8, 16, Actions(2, False, (0.0, -5.0), (4.0, 5.0)))
+    wide.load_state_dict(unit.state_dict())
+    larger = actions * torch.tensor([2.0, 5.0]) + torch.tensor([2.0, 0.0])
+    assert torch.allclose(unit(states, actions), wide(states, larger), atol=1e-5)
+    assert unit(states, actions).shape == (2, 4, 3)
 
 
 @pytest.mark.parametrize("backup", ["expectile", "max"])

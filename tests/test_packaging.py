@@ -1,6 +1,8 @@
 """The wheel builds, holds what it must and nothing it must not, and works outside the checkout."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -52,6 +54,41 @@ def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith(str(site))
     assert "2 tensor(True)" in run.stdout
+
+
+def _floors():
+    """The README's table: module -> number of its row."""
+    rows = re.findall(
+        r"^\| ((?:`[\w*/]+`(?:, )?)+) \|", (ROOT / "README.md").read_text("utf8"), re.M
+    )
+    floors = {}
+    for number, row in enumerate(rows[1:]):  # the first is the head
+        for name in re.findall(r"`([\w*/]+)`", row):
+            found = list((ROOT / "seqrl").glob(name.rstrip("/") if "/" in name else f"{name}.py"))
+            assert found, f"{name} is in the table, but there is none"
+            for path in found:
+                assert path.stem not in floors, f"{path.stem} is listed twice"
+                floors[path.stem] = number
+    return floors
+
+
+def test_modules_import_only_what_is_above_them_in_the_readme():
+    floors, wrong = _floors(), []
+    assert len(floors) > 40
+    for module, floor in floors.items():
+        path = ROOT / "seqrl" / module
+        for file in path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]:
+            for node in ast.parse(file.read_text("utf8")).body:  # not what is imported when used
+                if not isinstance(node, ast.ImportFrom) or not node.module:
+                    continue
+                package, _, rest = node.module.partition(".")
+                names = [rest.partition(".")[0]] if rest else [x.name for x in node.names]
+                wrong += [
+                    f"{file.name} imports {name}"
+                    for name in names
+                    if package == "seqrl" and floors.get(name, -1) > floor
+                ]
+    assert wrong == []
 
 
 def test_importing_the_package_imports_no_heavy_library():

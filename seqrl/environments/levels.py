@@ -1,4 +1,4 @@
-"""Levels by name: LEAP's seven as it had them, Key-to-Door, and every BabyAI and MiniGrid id.
+"""Levels by name: LEAP's seven and its tests, Key-to-Door, and every BabyAI and MiniGrid id.
 
 LEAP (Chen et al., 2023) opened all doors of the GoToObjMaze levels; MiniGrid's ids of the same
 names have them shut, so these seven are built from their parameters and never from those ids.
@@ -36,7 +36,23 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 LEVELS: tuple[str, ...] = tuple(_PARAMETERS)
 KEY_TO_DOOR = "KeyToDoor"
-_OURS = (*LEVELS, KEY_TO_DOOR)
+
+# Levels to be tested on, not trained on; classes of `adaptation`, or of BabyAI where it has them.
+_TESTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "GoToLocalLavaNarrow": ("GoToLocalLava", {"width": 1}),
+    "GoToLocalLavaWide": ("GoToLocalLava", {"width": 3}),
+    "GoToObjMazeS4Lava": ("MazeLava", {}),
+    "GoToLocalComposition": ("GoToLocalComposition", {}),
+    "GoToLocalCompositionN7": ("GoToLocalComposition", {"num_dists": 7}),
+    "GoToObjMazeS4R2Open": (
+        "GoTo",
+        {"room_size": 4, "num_rows": 2, "num_cols": 2, "num_dists": 1, "doors_open": True},
+    ),
+}
+ADAPTATION = ("GoToLocalLavaNarrow", "GoToLocalLavaWide", "GoToObjMazeS4Lava")  # easy to hard
+COMPOSITION = ("GoToLocalComposition", "GoToLocalCompositionN7")
+GENERALIZATION = ("GoToObjMazeS4R2Open", "GoToObjMazeS4", "GoToObjMazeS7")  # from a single room
+_OURS = (*LEVELS, KEY_TO_DOOR, *_TESTS)
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -49,11 +65,14 @@ def defaults(name: str) -> dict[str, Any]:
 def make_level(name: str) -> tuple[str, Any]:
     """The full name and the MiniGrid environment of a level; `name` as in `resolve`."""
     full = resolve(name)
-    if full in LEVELS:
+    if full in _PARAMETERS or full in _TESTS:
         from minigrid.envs import babyai
 
-        class_name, parameters = _PARAMETERS[full]
-        return full, getattr(babyai, class_name)(**parameters)
+        from seqrl.environments import adaptation
+
+        class_name, parameters = {**_PARAMETERS, **_TESTS}[full]
+        source = adaptation if hasattr(adaptation, class_name) else babyai
+        return full, getattr(source, class_name)(**parameters)
     if full == KEY_TO_DOOR:
         from seqrl.environments.key_to_door import KeyToDoor
 
@@ -62,7 +81,7 @@ def make_level(name: str) -> tuple[str, Any]:
 
 
 def resolve(name: str) -> str:
-    """The full name of a level: one of `LEVELS`, KeyToDoor, or an id of BabyAI or MiniGrid.
+    """The full name of a level: one of `LEVELS` or our others, or an id of BabyAI or MiniGrid.
 
     An id may lack its prefix, its version or both; then our own come before BabyAI's ids, these
     before MiniGrid's, and a later version before an earlier one. Raises ValueError, naming the
