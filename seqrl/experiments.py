@@ -24,8 +24,9 @@ from seqrl.decision_transformer import DecisionTransformer, DecisionTransformerC
 from seqrl.encoders import FlatEncoder
 from seqrl.environments import levels
 from seqrl.evaluation import EPISODES, VALIDATION, Evaluation
-from seqrl.imitation import BCConfig, RvSConfig, best
+from seqrl.imitation import BCConfig, RvSConfig, best, successful
 from seqrl.iql import IQLConfig
+from seqrl.leap import LEAPConfig, ReturnLEAPConfig
 from seqrl.seeds import derive
 from seqrl.sweep import Run
 from seqrl.trained import CONDITIONED, Trained, load
@@ -73,6 +74,7 @@ class Method:
     name: str  # in tables and figures
     config: Callable[[Trajectories, Setting], Any]
     percent: float = 100.0  # of the data's steps, those of the best episodes
+    successful: bool = False  # only episodes that succeeded
 
     def __post_init__(self) -> None:
         if not 0 < self.percent <= 100:
@@ -104,6 +106,18 @@ def _trajectory_transformer(data: Trajectories, size: Setting) -> TrajectoryTran
     )
 
 
+def _leap(data: Trajectories, size: Setting) -> LEAPConfig:
+    return LEAPConfig.for_data(data, horizon=5, trunk=_leap_trunk(size))
+
+
+def _leap_with_return(data: Trajectories, size: Setting) -> ReturnLEAPConfig:
+    return ReturnLEAPConfig.for_data(data, horizon=5, trunk=_leap_trunk(size))
+
+
+def _leap_trunk(size: Setting) -> TransformerConfig:
+    return TransformerConfig(size.layers, heads=4, width=size.width, activation="gelu")
+
+
 METHODS: dict[str, Method] = {
     "bc": Method("BC", _cloning),
     "bc10": Method("10 %BC", _cloning, 10),
@@ -112,6 +126,9 @@ METHODS: dict[str, Method] = {
     "rvs": Method("RvS", _rvs),
     "iql": Method("IQL", _iql),
     "dt": Method("DT", _decision_transformer),
+    "leap": Method("LEAP", _leap, successful=True),
+    "leap_return": Method("LEAP, return", _leap_with_return),
+    "bc_success": Method("BC, successes", _cloning, successful=True),
     "tt": Method("TT", _trajectory_transformer),
 }
 
@@ -180,8 +197,9 @@ def train(
     The same call goes on where it was stopped. ValueError for an unknown method.
     """
     check({}, method)
-    percent = METHODS[method].percent
-    part = data if percent == 100 else best(data, percent)
+    part = successful(data) if METHODS[method].successful else data
+    if METHODS[method].percent < 100:
+        part = best(part, METHODS[method].percent)
     config = METHODS[method].config(part, size)
     model = untrained(config, seed)
     if isinstance(model.encoder, FlatEncoder):

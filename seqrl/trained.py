@@ -14,6 +14,7 @@ from seqrl.environments import Envs, levels
 from seqrl.evaluation import EPISODES, ROWS, Evaluation, evaluate
 from seqrl.imitation import BCConfig, RvSConfig
 from seqrl.iql import IQLConfig
+from seqrl.leap import LEAPConfig, ReturnLEAPConfig
 from seqrl.rollout import Policy
 from seqrl.trajectory_transformer import TrajectoryTransformerConfig
 
@@ -23,8 +24,10 @@ CONFIGS: dict[str, Any] = {  # a checkpoint's card names the model's class
     "IQL": IQLConfig,
     "DecisionTransformer": DecisionTransformerConfig,
     "TrajectoryTransformer": TrajectoryTransformerConfig,
+    "LEAP": LEAPConfig,
+    "ReturnLEAP": ReturnLEAPConfig,
 }
-CONDITIONED = ("RvS", "DecisionTransformer")  # their policies ask for a return
+CONDITIONED = ("RvS", "DecisionTransformer", "ReturnLEAP")  # their policies ask for a return
 
 
 @dataclass(frozen=True, eq=False)

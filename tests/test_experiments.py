@@ -123,7 +123,7 @@ def test_every_method_is_trained_and_acts(method, tmp_path):
     made, history = train(method, data, 0, TINY, tmp_path)
     assert len(history.loss) == 3 and np.isfinite(history.loss).all()
     tried = experiments.choose_target(made, data, tmp_path / "model.safetensors", trials=2)
-    assert bool(tried) == (made.target is not None) == (method in ("rvs", "dt"))
+    assert bool(tried) == (made.target is not None) == (method in ("rvs", "dt", "leap_return"))
     found = experiments.test(made, 2)
     assert len(found) == 2 and found.trajectories.info["split"] == "test"
     assert found.trajectories.info["env"] == "GoToLocalS8N7" and found.shortest is not None

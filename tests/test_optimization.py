@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from torch import nn
 
-from seqrl.optimization import Recipe, choose_precision, make_optimizer
+from seqrl.optimization import Recipe, _gains_by_bf16, choose_precision, make_optimizer
 
 
 def test_the_rate_rises_then_falls_and_ends_with_the_training():
@@ -36,3 +36,16 @@ def test_precision_is_a_choice_and_stays_fp32_on_a_cpu_unless_asked():
     assert choose_precision("cpu", "auto") in ("fp32", "bf16")
     with pytest.raises(ValueError, match="precision is 'fp8'"):
         choose_precision("cpu", "fp8")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "gains"),
+    [
+        ("vendor_id : GenuineIntel\nflags : avx512_bf16 amx_bf16 amx_tile", True),
+        ("vendor_id : GenuineIntel\nflags : avx512_bf16 avx512_fp16", False),
+        ("vendor_id : AuthenticAMD\nflags : avx512f avx512_bf16", True),
+        ("vendor_id : AuthenticAMD\nflags : avx2", False),
+    ],
+)
+def test_auto_takes_bf16_on_cpus_that_gain_by_it(cpuinfo, gains):
+    assert _gains_by_bf16(cpuinfo) is gains
