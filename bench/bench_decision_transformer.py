@@ -1,10 +1,12 @@
 """Decision Transformer: a training step and a rollout beside those of Hugging Face `transformers`.
 
 Both models have 3 layers of width 128, 1 head, dropout 0.1 and contexts of 20 steps; states are 11
-numbers, actions 3. What is compared is measured in the same run, in turns, so that a busy moment
-of the machine meets all alike; values and ratios are medians over the turns. Seconds are those of
-the clock, but with one thread (`OMP_NUM_THREADS=1`) those of this process, so that other work on
-the machine counts for nothing.
+numbers, actions 3. Theirs also drops attention weights and predicts states and returns, as it does
+by default; a row says what the first costs.
+
+What is compared is measured in the same run, in turns, so that a busy moment of the machine meets
+all alike; values and ratios are medians over the turns. Seconds are those of the clock, but with
+one thread (`OMP_NUM_THREADS=1`) those of this process, so that other work counts for nothing.
 """
 
 from __future__ import annotations
