@@ -29,9 +29,9 @@ class Actions:
     high: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        pairs = list(zip(self.low, self.high))
-        bounded = all(-math.inf < low < high < math.inf for low, high in pairs)
-        if not self.discrete and not (len(pairs) == self.size and bounded):
+        counted = len(self.low) == len(self.high) == self.size
+        bounded = all(-math.inf < a < b < math.inf for a, b in zip(self.low, self.high))
+        if not self.discrete and not (counted and bounded):
             raise ValueError(
                 f"{self.size} continuous actions need as many finite bounds, low ones below "
                 f"high ones, not {self.low} and {self.high}."

@@ -50,7 +50,7 @@ def test_they_come_back_from_a_card(actions):
 
 @pytest.mark.parametrize(
     ("low", "high"),
-    [((-np.inf,), (np.inf,)), ((1.0,), (1.0,)), ((np.nan,), (1.0,)), ((), ()), ((0, 0), (1, 1))],
+    [((-np.inf,), (np.inf,)), ((1.0,), (1.0,)), ((np.nan,), (1.0,)), ((), ()), ((0, 0), (1,))],
 )
 def test_bounds_that_nothing_can_be_scaled_by_are_refused(low, high):
     with pytest.raises(ValueError, match="1 continuous actions need as many finite bounds"):

@@ -10,7 +10,7 @@ from seqrl.behavior import Random, ShortestPath
 from seqrl.context import Context
 from seqrl.environments import make_envs
 from seqrl.policies import ReturnsToGo
-from seqrl.rollout import rollout
+from seqrl.rollout import Step, rollout
 
 torch.set_num_threads(1)
 KEPT = ("states", "actions", "returns_to_go", "timesteps")
@@ -124,6 +124,20 @@ def test_a_context_serves_a_level_of_another_size():
             states = encoder.encode(batch.observations).steps
         for i, seen in enumerate(policy.of(data)):
             assert torch.allclose(seen[0], states[i, : lengths[i]], atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_new_episode_on_the_same_map_has_a_mission_of_its_own():
+    encoder, level = encoder_for("doors"), make_envs("GoToLocalS7N5", 1)
+    seen = {key: x[None] for key, x in level.reset_row(0, 0).items()}
+    mission = level.reset_row(0, 1)["mission"][None]
+    assert not np.array_equal(seen["mission"], mission)
+    one, two = Context(encoder, 4), Context(encoder, 4)
+    yes, zero = np.ones(1, bool), np.zeros(1)
+    for context, missions in ((one, [seen["mission"], mission]), (two, [mission])):
+        for shown in missions:
+            context.update(Step({**seen, "mission": shown}, zero, yes, zero, yes, zero))
+    assert torch.allclose(one.states[:, :1], two.states[:, :1], atol=1e-5)
 
 
 def test_an_encoder_of_numbers_or_views_keeps_no_map():

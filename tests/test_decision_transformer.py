@@ -121,9 +121,13 @@ def test_an_action_is_read_off_the_token_of_its_state():
 def test_timesteps_are_counted_in_the_episode_and_late_ones_share_the_last():
     data = data_of("numbers")
     model, batch = model_for(data, 3, max_timestep=20), windows(data, 3)
-    out = [model(batch._replace(timesteps=batch.timesteps + shift)) for shift in (0, 5, 17, 30, 90)]
-    assert not torch.allclose(out[0], out[1], atol=1e-3)
-    assert torch.allclose(out[3], out[4]) and not torch.allclose(out[2], out[3], atol=1e-3)
+    early, later, late, latest = (
+        model(batch._replace(timesteps=batch.timesteps + shift)) for shift in (0, 5, 30, 95)
+    )
+    last = model(batch._replace(timesteps=torch.full_like(batch.timesteps, 19)))
+    assert not torch.allclose(early, later, atol=1e-3)
+    assert not torch.allclose(later, last, atol=1e-3)
+    assert torch.equal(late, last) and torch.equal(latest, last)
 
 
 @pytest.mark.parametrize("world", WORLDS)

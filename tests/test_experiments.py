@@ -118,18 +118,20 @@ def test_an_unknown_method_is_refused(data, tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_is_trained_and_acts(method, tmp_path):
+def test_every_method_is_trained_and_acts(method, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "QUANTILES", (1.0,))  # planners take their time
     data = experiments.dataset("GoToLocalS8N7/expert-20")
     made, history = train(method, data, 0, TINY, tmp_path)
     assert len(history.loss) == 3 and np.isfinite(history.loss).all()
-    tried = experiments.choose_target(made, data, tmp_path / "model.safetensors", trials=2)
+    tried = experiments.choose_target(made, data, tmp_path / "model.safetensors", trials=1)
     assert bool(tried) == (made.target is not None) == (method in ("rvs", "dt", "leap_return"))
-    found = experiments.test(made, 2)
-    assert len(found) == 2 and found.trajectories.info["split"] == "test"
+    found = experiments.test(made, 1)
+    assert len(found) == 1 and found.trajectories.info["split"] == "test"
     assert found.trajectories.info["env"] == "GoToLocalS8N7" and found.shortest is not None
     again = load(tmp_path / "model.safetensors")
     assert again.card == made.card and again.card["method"] == method
-    assert experiments.test(again, 2).trajectories.equal(found.trajectories)
+    parameters = made.model.state_dict()
+    assert all(torch.equal(x, parameters[name]) for name, x in again.model.state_dict().items())
 
 
 def test_percent_bc_sees_the_best_episodes_only(data, tmp_path):
