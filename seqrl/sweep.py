@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
 import tomllib
 import traceback
@@ -163,6 +165,7 @@ def _start(run: Run, work: Callable[[Run, Path], Row], folder: Path, jobs: int) 
 
 def _one(run: Run, work: Callable[[Run, Path], Row], folder: Path) -> None:
     """In the run's process: work, and write the record or what went wrong."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     error = folder / f"{run.record}.error"
     try:
         write(work(run, folder / "scratch" / Path(run.record).stem), folder)
@@ -173,6 +176,14 @@ def _one(run: Run, work: Callable[[Run, Path], Row], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         error.write_text(traceback.format_exc())
         sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """Terminates this process when the sweep is gone: two must never write one checkpoint."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)  # `training.fit` leaves a whole checkpoint
 
 
 def _line(run: Run, finished: bool, outcome: Outcome, total: int) -> str:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -89,3 +91,38 @@ def test_bad_sweeps_are_refused(tmp_path):
         sweep([RUNS[0], RUNS[0]], quick, tmp_path)
     with pytest.raises(ValueError, match="at least one job"):
         sweep(RUNS, quick, tmp_path, jobs=0)
+
+
+def tells_its_number(run, scratch):
+    scratch.mkdir(parents=True)
+    (scratch / "number").write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def test_runs_end_with_a_sweep_that_is_killed(tmp_path):
+    code = "import test_sweep as t; t.sweep(t.RUNS[:1], t.tells_its_number, sys.argv[1])"
+    guarded = f"import sys\nif __name__ == '__main__':\n    {code}\n"
+    (tmp_path / "go.py").write_text(guarded)
+    paths = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, tmp_path / "go.py", tmp_path]
+    process = subprocess.Popen(command, env={**os.environ, **paths})
+    number = None
+    while number is None:
+        number = next((x.read_text() for x in tmp_path.glob("scratch/*/number")), "") or None
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while _alive(int(number)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(int(number))
+
+
+def _alive(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    status = Path("/proc", str(number), "stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
