@@ -43,8 +43,18 @@ def cells(records: Iterable[Row], method: str, dataset: str) -> list[Row]:
 
 
 def score(runs: Sequence[Row], name: str) -> Interval | None:
-    """A score's mean with its interval; None where there is no run or no number."""
-    known = [run for run in runs if name in run["episodes"] or run["scores"].get(name) is not None]
+    """A score's mean with its interval; None where there is no run or no number.
+
+    A "length" counts where its episode was solved.
+    """
+    known = []
+    for run in runs:
+        if name in run["episodes"]:
+            values = _outcomes(run, name)
+            if np.isfinite(values).any():
+                known.append({**run, "episodes": {name: values}})
+        elif run["scores"].get(name) is not None:
+            known.append(run)
     return interval(known, name) if known else None
 
 
@@ -53,22 +63,21 @@ def difference(a: Sequence[Row], b: Sequence[Row], name: str) -> Interval | None
 
     `name`: "success", "return", or "length" on the episodes that both solved.
     """
-    seeds = sorted({run["seed"] for run in a} & {run["seed"] for run in b})
+    of_a, of_b = ({run["seed"]: run for run in runs if name in run["episodes"]} for runs in (a, b))
+    seeds = sorted(of_a.keys() & of_b.keys())
     if not seeds:
         return None
-    first, second = (_outcomes(runs, seeds, name) for runs in (a, b))
+    first, second = (np.array([_outcomes(x[seed], name) for seed in seeds]) for x in (of_a, of_b))
     if first.shape != second.shape or not np.isfinite(first - second).any():
         return None
     return paired_difference(first, second)
 
 
-def _outcomes(runs: Sequence[Row], seeds: Sequence[int], name: str) -> np.ndarray:
-    """(seeds, episodes); NaN where a length does not count."""
-    by_seed = {run["seed"]: run["episodes"] for run in runs}
-    values = np.array([by_seed[seed][name] for seed in seeds], float)
+def _outcomes(run: Row, name: str) -> np.ndarray:
+    """One number a test episode, (episodes,); NaN where a length does not count."""
+    values = np.array(run["episodes"][name], float)
     if name == "length":
-        solved = np.array([by_seed[seed]["success"] for seed in seeds], bool)
-        values = np.where(solved, values, np.nan)
+        values = np.where(np.array(run["episodes"]["success"], bool), values, np.nan)
     return values
 
 

@@ -106,7 +106,9 @@ def last_layer(
 
 
 def columns(part: str, T: int) -> Tensor:
-    """(T,) bool: the tokens of one of `PARTS`."""
+    """(T,) bool: the tokens of one of `PARTS`; ValueError for any other."""
+    if part not in PARTS:
+        raise ValueError(f"a step has the tokens {', '.join(PARTS)}, not {part!r}.")
     return torch.arange(T) % 3 == PARTS.index(part)
 
 

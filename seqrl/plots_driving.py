@@ -30,7 +30,8 @@ def reached(
     """Achieved over requested return: means with 95 % intervals, on the diagonal of obedience.
 
     returns: for each line, the episodes' returns at each target. data: the returns in the data,
-    drawn along the bottom as shares; the dotted line is the best of them.
+    along the bottom with square roots of their shares as heights; the dotted line is the best.
+    Raises ValueError for a line that has not as many runs as there are targets.
     """
     import matplotlib.pyplot as plt
 
@@ -56,7 +57,10 @@ def reached(
 
 
 def _under(ax: Axes, values: np.ndarray) -> None:
-    """Along the bottom, how often each return was in the data; a dotted line at the best."""
+    """Along the bottom, how often each return was in the data; a dotted line at the best.
+
+    Heights are square roots, or rare returns would be too low to be seen.
+    """
     bottom, top = ax.get_ylim()
     left, right = ax.get_xlim()
     inside = values[(values >= left) & (values <= right)]
@@ -82,14 +86,17 @@ def curves(
 
     if ax is None:
         ax = plt.subplots(figsize=(WIDTH, 2.8), layout="constrained")[1]
+    lowest = 0.0
     for i, (name, values) in enumerate(runs.items()):
         y = np.asarray(values, float)
         width = max(1, min(smooth, len(y)))
         mean = np.convolve(y, np.ones(width) / width, "valid")
+        lowest = min(lowest, mean.min())
         paint = (paints or {}).get(name) or color(name, i)
         ax.plot(np.arange(width, len(y) + 1), mean, color=paint, label=name)
     ax.set(xlabel="update", ylabel=ylabel)
-    ax.set_ylim(bottom=0)
+    if lowest >= 0:  # a likelihood of real numbers may have a loss below 0
+        ax.set_ylim(bottom=0)
     if len(runs) > 1:
         ax.legend()
     return ax
@@ -107,15 +114,17 @@ def shares(
     if ax is None:
         height = 0.9 + 0.24 * len(rows) * len(groups)
         ax = plt.subplots(figsize=(WIDTH, height), layout="constrained")[1]
-    paints = (COLORS["DT"], COLORS["mixed"], COLORS["random"])
-    depth = 0.8 / len(groups)
+    paints = [COLORS[name] for name in ("DT", "mixed", "random", "LEAP", "TT", "expert")]
+    depth, named = 0.8 / len(groups), set[str]()
     for i, row in enumerate(rows.values()):
         for j, group in enumerate(groups):
             if group not in row:
                 continue
             mean, low, high = wilson(*row[group])
             y = -i - (j - (len(groups) - 1) / 2) * depth
-            ax.barh(y, 100 * mean, 0.85 * depth, color=paints[j % 3], label=group * (i == 0))
+            label = group * (group not in named)  # once, wherever it comes first
+            named.add(group)
+            ax.barh(y, 100 * mean, 0.85 * depth, color=paints[j % len(paints)], label=label)
             ax.plot([100 * low, 100 * high], [y, y], color=INK, lw=1.2)
     ax.set_yticks(-np.arange(len(rows)), list(rows))
     ax.set(xlim=(0, 102), xlabel=xlabel)
@@ -131,5 +140,5 @@ def countdown(driven: Mapping[float, Trajectories], e: int) -> Player:
     """The same episode under several targets, playing; above each world what it was asked for."""
     from seqrl.animations import play
 
-    captions = [f"asked for {target:.0f}".replace("-", "−") for target in driven]
+    captions = [f"asked for {target:g}".replace("-", "−") for target in driven]
     return play(list(driven.values()), e, captions=captions, targets=list(driven))

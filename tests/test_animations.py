@@ -145,6 +145,40 @@ def test_numbers_that_do_not_fit_are_refused(arguments, options):
         play(*arguments, **options)
 
 
+def test_what_is_left_of_a_target_is_counted_down():
+    for target, shown in [(-12.0, ["−12", "−11", "−10", "−9", "−8", "−7"]), (0, "012345")]:
+        (data,) = data_of(play(WALK, 0, targets=[target]))
+        assert data["go"] == list(shown)
+    (fine,) = data_of(play(WALK, 0, targets=[2.5]))
+    assert fine["go"][0] == "2.5" and fine["go"][-1] == "7.5"
+
+
+def test_a_target_that_came_true_changes_nothing_and_others_only_what_is_read():
+    (plain,) = data_of(play(WALK, 0))
+    assert data_of(play(WALK, 0, targets=[-5]))[0] == plain
+    (asked,) = data_of(play(WALK, 0, targets=[-30]))
+    assert asked["go"][0] == "−30" and asked | {"go": plain["go"]} == plain
+
+
+def test_each_world_counts_down_its_own_target_by_its_own_rewards():
+    spent = walk([2, 2])
+    rewards = np.array([-3.0, -4.0], np.float32)
+    object.__setattr__(spent, "rewards", spent.rewards.new_tensor(rewards))
+    found = data_of(play([DOOR, spent], 0, targets=[-1.0, 10.0]))
+    assert [data["go"] for data in found] == [["−1", "0", "1", "2"], ["10", "13"]]
+    both = concatenate([walk([2, 2]), walk([2])])
+    assert [data["go"] for data in data_of(play(both, [1, 0], targets=[7, 8]))] == [
+        ["7"],
+        ["8", "9"],
+    ]
+
+
+@pytest.mark.parametrize("targets", [[], [1.0], [1.0, 2.0, 3.0]])
+def test_as_many_targets_as_episodes_are_needed(targets):
+    with pytest.raises(ValueError, match=f"2 episodes need as many targets, not {len(targets)}"):
+        play([DOOR, WALK], 0, targets=targets)
+
+
 def test_autoplay_and_loop_are_choices():
     def flags(**options):
         root = page(play(WALK, 0, **options)).all("div", "seqrl-player")[0]
