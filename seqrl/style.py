@@ -1,8 +1,8 @@
 """The house style: one palette, one background, one hand for every figure of the book.
 
 The colors are Okabe and Ito's (https://jfly.uni-koeln.de/color/), safe for color-blind readers.
-Eleven names need more colors than their eight, of which yellow is too pale for a line: four darker
-ones stand in, chosen to stay apart from all others for red- and green-blind readers too.
+Thirteen names need more colors than their eight, of which yellow is too pale for a line: six others
+stand in, chosen to stay apart from all others for red- and green-blind readers too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ COLORS: dict[str, str] = {
     "%BC": "#5c3a00",
     "RvS": "#5a46d6",
     "IQL": "#5a1a54",
+    "fitted Q": "#b0103a",
+    "CQL": "#95ac52",
     "DT": BLUE,
     "TT": VERMILLION,
     "LEAP": GREEN,

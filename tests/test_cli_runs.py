@@ -378,7 +378,7 @@ def test_the_books_sweeps_are_its_protocol():
     wanted = {(m, f"{x}/{k}") for m in methods for x in LEVELS for k in ("expert", "mixed")}
     wanted |= {(m, f"GoToLocalS8N7/{k}") for m in ("bc10", "bc50") for k in ("expert", "mixed")}
     assert {(run.method, run.dataset) for run in babyai.runs} == wanted
-    methods = ("bc", "bc10", "bc25", "bc50", "rvs", "iql", "dt")
+    methods = ("bc", "bc10", "bc25", "bc50", "bc_success", "rvs", "iql", "dt")
     wanted = {(m, f"KeyToDoor/random-{n}") for m in methods for n in (1000, 10_000)}
     assert {(run.method, run.dataset) for run in keys.runs} == wanted
     for spec in (babyai, keys):

@@ -261,15 +261,16 @@ def test_chapters_are_numbered_across_parts() -> None:
         "root": "book/index",
         "parts": [
             {"chapters": [{"file": "book/a.md"}]},
-            {"numbered": 1, "chapters": [{"file": "book/b.md"}]},
+            {"numbered": 1, "chapters": [{"file": "book/b.md", "sections": [{"file": "book/b2"}]}]},
             {"numbered": 1, "chapters": [{"file": "book/c.md"}]},
         ],
     }
-    assert [(p.docname, p.number) for p in pages(toc)] == [
-        ("book/index", None),
-        ("book/a", None),
-        ("book/b", 1),
-        ("book/c", 2),
+    assert [(p.docname, p.number, p.counts_in) for p in pages(toc)] == [
+        ("book/index", None, None),
+        ("book/a", None, None),
+        ("book/b", 1, 1),
+        ("book/b2", None, 1),
+        ("book/c", 2, 2),
     ]
 
 

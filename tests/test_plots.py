@@ -40,7 +40,7 @@ def svg(drawn) -> bytes:
 
 def test_colors_are_distinct_in_every_kind_of_color_vision():
     paints = list(plots.COLORS.values())
-    assert len(set(paints)) == len(paints) == 11
+    assert len(set(paints)) == len(paints) == 13
     assert min(closest(paints, vision) for vision in (None, RED_BLIND, GREEN_BLIND)) > 15
 
 

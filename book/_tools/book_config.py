@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,22 +72,43 @@ class Repository:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the table of contents; `number` is the chapter's, None outside numbered parts."""
+    """A page of the table of contents; `number` is the chapter's, None outside numbered parts.
+
+    `within`: for a page below a chapter, which has no number, that of the chapter.
+    """
 
     docname: str
     number: int | str | None
+    within: int | str | None = None
+
+    @property
+    def counts_in(self) -> int | str | None:
+        """The chapter in whose numbers figures and equations are counted: 1 for Figure 1.2."""
+        return self.number or self.within
 
 
 def pages(toc: dict[str, Any]) -> list[Page]:
-    """The pages of `_toc.yml` in reading order, chapters numbered across parts."""
+    """The pages of `_toc.yml` in reading order, chapters numbered across parts.
+
+    Pages below a chapter (`sections`) have no number; what is on them counts as the chapter's.
+    """
     found = [Page(toc["root"].removesuffix(MD), None)]
     count = 0
     for part in toc.get("parts", [toc]):
         for entry in part.get("chapters", []):
             numbered = bool(part.get("numbered"))
             count += numbered
-            found.append(Page(entry["file"].removesuffix(MD), count if numbered else None))
+            number = count if numbered else None
+            found.append(Page(entry["file"].removesuffix(MD), number))
+            found += [Page(name, None, number) for name in _sections(entry)]
     return found
+
+
+def _sections(entry: dict[str, Any]) -> Iterator[str]:
+    """The pages below an entry, at any depth."""
+    for section in entry.get("sections", []):
+        yield section["file"].removesuffix(MD)
+        yield from _sections(section)
 
 
 def load_pages(root: Path) -> list[Page]:

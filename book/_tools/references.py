@@ -1,7 +1,8 @@
 """Every label of the book, numbered exactly as Jupyter Book numbers it.
 
-Figures, tables, listings and labeled equations of chapter 3 are 3.1, 3.2, ...; those of pages
-outside the numbered parts are counted through, in the order of the table of contents.
+Figures, tables, listings and labeled equations of chapter 3 are 3.1, 3.2, ..., and go on so on the
+pages below it; those of pages outside the numbered parts are counted through, in the order of the
+table of contents.
 """
 
 from __future__ import annotations
@@ -100,9 +101,9 @@ class References:
         kind, title, own = _countable(block)
         if not kind:
             return
-        self._counts[kind, page.number] += 1
-        count = self._counts[kind, page.number]
-        number = f"{page.number}.{count}" if page.number else str(count)
+        self._counts[kind, page.counts_in] += 1
+        count = self._counts[kind, page.counts_in]
+        number = f"{page.counts_in}.{count}" if page.counts_in else str(count)
         self.numbers[page.docname, block.line, kind] = number
         for label in [*labels, *([own] if own else [])]:
             anchor = make_id(f"equation-{label}" if kind == "equation" else label)
