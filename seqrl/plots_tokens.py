@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 COLUMNS = 3
 UNIT = 7  # widths of a column, one timestep, in scalar tokens: x, y, heading, carried, a, r, V
 BOX, HEIGHT = 1.35, 19.4  # of a token and of the figure, in the same units
+ALONE = 10.4  # of the figure with one row
+KINDS = {  # of tokens in the legend, and where each stands
+    "return-to-go": 0.15,
+    "state": 4.9,
+    "action": 7.9,
+    "reward": 11.1,
+    "value": 14.5,
+    "context": 17.6,
+}
 DISCOUNT = 0.99  # of the Trajectory Transformer's value tokens
 LINK = "#87909a"
 
@@ -134,23 +143,36 @@ def token_layouts(trajectories: Trajectories, e: int, first: int = 0) -> Figure:
     return figure
 
 
-def _canvas(shown: Scene, steps: Sequence[int]) -> tuple[Figure, Axes]:
+def decision_layout(trajectories: Trajectories, e: int, first: int = 0) -> Figure:
+    """The first row of `token_layouts` alone: what a Decision Transformer reads for an action."""
+    shown = scene(trajectories, e)
+    if not 0 <= first < len(shown.actions):
+        raise ValueError(f"episode {e} has {len(shown.actions)} steps, so none numbered {first}.")
+    steps = range(first, min(first + COLUMNS, len(shown.actions)))
+    state = 3 * min(1, len(steps) - 1) + 1  # the token at which the action is read
+    figure, ax = _canvas(shown, steps, ALONE)
+    _row(ax, 6.5, decision_tokens(shown, steps), state, range(state), state + 1)
+    _legend(ax, {"return-to-go": 0.15, "state": 4.9, "action": 7.9}, ALONE)
+    return figure
+
+
+def _canvas(shown: Scene, steps: Sequence[int], height: float = HEIGHT) -> tuple[Figure, Axes]:
     """A pale column for each timestep, and at its top the frame."""
     import matplotlib.pyplot as plt
     from matplotlib.patches import FancyBboxPatch
 
     width = UNIT * COLUMNS + 0.3
-    figure = plt.figure(figsize=(width / 3, HEIGHT / 3))
+    figure = plt.figure(figsize=(width / 3, height / 3))
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(-0.15, width - 0.15), ylim=(HEIGHT, 0))
+    ax.set(xlim=(-0.15, width - 0.15), ylim=(height, 0))
     ax.axis("off")
     for column, t in enumerate(steps):
         left = column * UNIT
         style = "round,pad=0,rounding_size=0.25"
-        band = (left - 0.08, 0.1), UNIT - 0.04, HEIGHT - 1.1
+        band = (left - 0.08, 0.1), UNIT - 0.04, height - 1.1
         ax.add_patch(FancyBboxPatch(*band, boxstyle=style, fc="#f0f2f3", ec="none", zorder=0))
         ax.text(left + 3.45, 0.62, f"t = {t}", ha="center", fontsize=10, color=MUTED)
-        spot = ((left + 1.6) / width, 1 - 4.6 / HEIGHT, 4 / width, 3.7 / HEIGHT)
+        spot = ((left + 1.6) / width, 1 - 4.6 / height, 4 / width, 3.7 / height)
         draw(figure.add_axes(spot), shown.maps[t], shown.poses[t], carrying=shown.carrying[t])
     return figure, ax
 
@@ -219,10 +241,9 @@ def _curve(
     ax.add_patch(PathPatch(path, fill=False, ec=paint, lw=lw, zorder=1.5))
 
 
-def _legend(ax: Axes) -> None:
-    """A chip for each kind of token."""
-    names = ("return-to-go", "state", "action", "reward", "value", "context")
-    for name, x in zip(names, (0.15, 4.9, 7.9, 11.1, 14.5, 17.6)):
+def _legend(ax: Axes, names: dict[str, float] = KINDS, height: float = HEIGHT) -> None:
+    """A chip for each kind of token, and where it stands."""
+    for name, x in names.items():
         paper, ink = TOKEN_COLORS["return" if name == "return-to-go" else name]
-        ax.plot(x, HEIGHT - 0.5, "s", ms=9, mfc=paper, mec=ink, mew=0.8)
-        ax.text(x + 0.45, HEIGHT - 0.5, name, fontsize=9.5, va="center_baseline")
+        ax.plot(x, height - 0.5, "s", ms=9, mfc=paper, mec=ink, mew=0.8)
+        ax.text(x + 0.45, height - 0.5, name, fontsize=9.5, va="center_baseline")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from seqrl.behavior import ShortestPath
+from seqrl.collection import NOISE
 from seqrl.decision_transformer import PARTS, STATES, DecisionTransformerConfig
 from seqrl.environments import make_envs
 from seqrl.experiments import untrained
@@ -76,3 +77,26 @@ def test_eq_dt_countdown():
         )
         said.append(float(returns.update(step)[0]))
     assert said == [-3.0, -2.0, -1.0, -3.0, -2.0]
+
+
+def test_eq_dt_noise():
+    class Same(ShortestPath):
+        """Its expert always says action 2."""
+
+        def _propose(self, row):
+            return 2
+
+    envs = make_envs("GoToLocalS7N5", 8)
+    for epsilon in NOISE:
+        actions = rollout(Same(envs, epsilon), envs, 60, seed=0).actions.numpy()
+        shares = np.bincount(actions, minlength=7) / len(actions)
+        p = 1 - epsilon + epsilon / 7
+        assert shares == pytest.approx([epsilon / 7] * 2 + [p] + [epsilon / 7] * 4, abs=0.02)
+        doubt = -p * np.log(p) - 6 * epsilon / 7 * np.log(epsilon / 7)
+        surprise = -np.log(np.where(actions == 2, p, epsilon / 7)).mean()
+        assert doubt == pytest.approx(surprise, abs=0.05)
+        assert doubt == pytest.approx(float(entropy([p] + [epsilon / 7] * 6)), abs=1e-12)
+
+
+def entropy(shares):
+    return torch.special.entr(torch.tensor(shares, dtype=torch.float64)).sum()

@@ -14,6 +14,7 @@ from test_gridworld import GREEN_BLIND, RED_BLIND, closest
 
 from seqrl import plots
 from seqrl.environments.toys import RandomWalkGraph
+from seqrl.plots_tokens import decision_layout
 from seqrl.trajectories import concatenate, pack
 
 matplotlib.use("agg")
@@ -95,6 +96,8 @@ def everything():
         "graph returns": lambda: plots.graph_return_histogram({"random": [-10, -3.0, 0]}),
         "tokens": lambda: plots.token_layouts(SOLVED, 0),
         "tokens of one step": lambda: plots.token_layouts(ONE_STEP, 0),
+        "one layout": lambda: decision_layout(SOLVED, 0),
+        "one layout of one step": lambda: decision_layout(ONE_STEP, 0),
         "tokens with a key": lambda: plots.token_layouts(through_a_door(), 0, first=1),
     }
 
@@ -275,6 +278,8 @@ class TestTokens:
     def test_a_step_that_is_not_there_is_refused(self):
         with pytest.raises(ValueError, match="6 steps"):
             plots.token_layouts(SOLVED, 0, first=6)
+        with pytest.raises(ValueError, match="6 steps"):
+            decision_layout(SOLVED, 0, first=6)
 
 
 def test_a_view_is_drawn_where_there_is_no_map():
