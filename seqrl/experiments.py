@@ -64,7 +64,7 @@ class Setting:
 
 
 GRID = Setting()
-KEY_TO_DOOR = Setting(context=30, steps=4500, batch=32)  # the context holds the whole episode
+KEY_TO_DOOR = Setting(context=30, steps=1000, batch=96)  # whole episodes, few of which succeed
 
 
 @dataclass(frozen=True)

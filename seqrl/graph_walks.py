@@ -20,6 +20,7 @@ from seqrl.rollout import Policy, rollout
 from seqrl.trajectories import Trajectories
 
 GRAPH = RandomWalkGraph()
+STARTS = [node for node in range(GRAPH.num_nodes) if node != GRAPH.goal]
 
 
 class Starts(NamedTuple):
@@ -54,7 +55,7 @@ def nodes(data: Trajectories) -> list[list[int]]:
 def starts(data: Trajectories) -> Starts:
     """Which starts the data show a shortest walk from."""
     shown = {walk[0] for walk in nodes(data) if GRAPH.is_optimal(walk)}
-    others = set(range(GRAPH.num_nodes)) - {GRAPH.goal} - shown
+    others = set(STARTS) - shown
     return Starts(sorted(shown), sorted(others))
 
 
