@@ -112,6 +112,10 @@ class DecisionTransformer(nn.Module):
         x = self.tokens(batch.returns_to_go, states, batch.actions, batch.timesteps)
         return self.head(self.trunk(x, "causal", read=STATES))
 
+    def answers(self, batch: Batch) -> Tensor:
+        """What the outputs are held against: the actions that were taken, (B, K) or (B, K, M)."""
+        return batch.actions
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss of the actions of all real steps, and how many were likeliest."""
         out, actions = self.forward(batch), self.config.actions

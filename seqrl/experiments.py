@@ -208,7 +208,7 @@ def train(
     card = {"data": {**checkpoints.data_card(part), "augmented": size.augment}, "method": method}
     history = fit(
         model,
-        _sampler(model, part, size.augment),
+        sampler(model, part, size.augment),
         seed=seed,
         checkpoint_path=run,
         card=card,
@@ -231,7 +231,8 @@ def untrained(config: Any, seed: int) -> nn.Module:
         return config.build()
 
 
-def _sampler(model: Any, data: Trajectories, augmented: bool) -> Any:
+def sampler(model: Any, data: Trajectories, augmented: bool) -> Any:
+    """What `fit` trains a method on: (batch, generator) -> windows, or what it samples itself."""
     K = model.config.context
     # A model with memory that never has to forget sees at test time only whole episodes.
     whole = isinstance(model, DecisionTransformer) and int(data.lengths.max()) <= K
