@@ -112,9 +112,10 @@ def sweep(
 ) -> Outcome:
     """Does every run that has no record in `folder`; `work(run, scratch)` returns its record.
 
-    jobs: runs at a time; they share the cores equally. minutes: then no run begins any more, and
-    those that run are terminated. scratch: a folder of the run's own, for checkpoints. A run that
-    fails is reported and does not stop the others. Raises ValueError for runs that are the same.
+    jobs: runs at a time; they share the cores equally, and OMP_NUM_THREADS is the most threads that
+    one takes. minutes: then no run begins any more, and those that run are terminated. scratch: a
+    folder of the run's own, for checkpoints. A run that fails is reported and does not stop the
+    others. Raises ValueError for runs that are the same.
     """
     folder = Path(folder)
     if len({run.record for run in runs}) < len(runs):
@@ -153,7 +154,8 @@ def _start(run: Run, work: Callable[[Run, Path], Row], folder: Path, jobs: int) 
         target=_one, args=(run, work, folder), name=run.record
     )
     before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    share = max(1, (os.cpu_count() or 1) // jobs)
+    os.environ["OMP_NUM_THREADS"] = str(min(share, int(before or share)))
     try:
         process.start()  # with the environment of this moment
     finally:

@@ -126,3 +126,18 @@ def _alive(number):
         return False
     status = Path("/proc", str(number), "stat")
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def says_its_threads(run, scratch):
+    return _record(run, threads=int(os.environ["OMP_NUM_THREADS"]))
+
+
+@pytest.mark.parametrize("most, each", [("1", 1), (None, 2)])
+def test_a_run_takes_no_more_threads_than_the_environment_says(tmp_path, monkeypatch, most, each):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if most:
+        monkeypatch.setenv("OMP_NUM_THREADS", most)
+    sweep(RUNS[:1], says_its_threads, tmp_path, report=lambda _: None)
+    assert read_all(tmp_path)[0]["scores"] == {"threads": each}
+    assert os.environ.get("OMP_NUM_THREADS") == most
