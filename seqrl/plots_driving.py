@@ -136,6 +136,47 @@ def shares(
     return ax
 
 
+def over_steps(
+    lines: Mapping[str, ArrayLike],
+    rooms: Mapping[str, int],
+    ylabel: str = "",
+    ax: Axes | None = None,
+    paints: Mapping[str, str] | None = None,
+    dashed: Sequence[str] = (),
+    marks: Mapping[str, int] | None = None,
+) -> Axes:
+    """Percent at each step of episodes that are spent in rooms, one after the other.
+
+    rooms: how many steps each takes. marks: of a line, a step that is marked on it.
+    """
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        ax = plt.subplots(figsize=(WIDTH, 2.6), layout="constrained")[1]
+    for i, (name, values) in enumerate(lines.items()):
+        y = 100 * np.asarray(values, float)
+        paint = (paints or {}).get(name) or color(name, i)
+        style = "--" if name in dashed else "-"
+        ax.plot(np.arange(len(y)), y, style, color=paint, label=name, lw=1.6, zorder=3)
+        if name in (marks or {}):
+            x = marks[name]  # type: ignore[index]
+            ax.plot(x, y[x], "o", ms=8, mfc="none", mec=paint, mew=1.6, zorder=4)
+    ax.set_ylim(bottom=0)
+    first = 0
+    for i, (room, steps) in enumerate(rooms.items()):
+        if i % 2:
+            ax.axvspan(first - 0.5, first + steps - 0.5, color="#f0f2f3", lw=0, zorder=0)
+        middle = first + (steps - 1) / 2
+        ax.annotate(
+            room, (middle, 1), (0, -12), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", color=MUTED, fontsize=9,
+        )  # fmt: skip
+        first += steps
+    ax.set(xlabel="step", ylabel=ylabel, xlim=(-0.5, first - 0.5))
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
+    return ax
+
+
 def countdown(driven: Mapping[float, Trajectories], e: int) -> Player:
     """The same episode under several targets, playing; above each world what it was asked for."""
     from seqrl.animations import play

@@ -14,7 +14,7 @@ from drawing_data import walk
 
 from seqrl import plots_driving, style
 from seqrl.intervals import bootstrap, wilson
-from seqrl.plots_driving import countdown, curves, reached, shares
+from seqrl.plots_driving import countdown, curves, over_steps, reached, shares
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
@@ -28,6 +28,7 @@ RETURNS = {
 }
 SEEN = np.array([-60.0, -19.9, -4.2, -4.2, -4.2, -4.2, -1.0])  # as much as 4 times the same
 ROWS = {"DT": {"shown": (9, 10), "unseen": (1, 4)}, "BC": {"shown": (0, 10), "unseen": (4, 4)}}
+LINES = {"DT": [0.1, 0.5, 0.2, 0.2], "even": [0.25] * 4}
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,7 @@ def everything():
         "curves": lambda: curves({"DT": np.linspace(2, 1, 500), "BC": np.ones(300)}, smooth=50),
         "curve": lambda: curves({"DT": [1.0]}, smooth=50),
         "shares": lambda: shares(ROWS, xlabel="%"),
+        "over steps": lambda: over_steps(LINES, {"first": 2, "last": 2}, "%", marks={"DT": 1}),
         "one share": lambda: shares({"DT": {"shown": (1, 1)}}),
         "many shares": lambda: shares({f"{i}": {f"{j}": (j, 9) for j in range(4)} for i in "abcd"}),
     }
@@ -258,3 +260,14 @@ def test_markers_differ_as_long_as_there_are_some():
     ax = reached(ASKED, {f"{i}": RETURNS["drawn"] for i in range(len(plots_driving.MARKERS))})
     found = [x.get_marker() for x in ax.lines if not x.get_label().startswith("_")]
     assert found == list(plots_driving.MARKERS)
+
+
+def test_over_steps_shows_percent_rooms_and_marked_steps():
+    ax = over_steps(LINES, {"first": 2, "last": 2}, marks={"DT": 1}, dashed=["even"])
+    line, ring, even = ax.lines
+    assert line.get_ydata() == pytest.approx([10, 50, 20, 20])
+    assert ring.get_xydata().tolist() == [[1, 50]]
+    assert even.get_linestyle() == "--"
+    named = {text.get_text(): text.xy[0] for text in ax.texts}
+    assert named == {"first": 0.5, "last": 2.5}
+    assert ax.get_xlim() == (-0.5, 3.5)
