@@ -155,6 +155,22 @@ def shipped() -> Path:
     return Path(__file__).parent / "assets" / "records"
 
 
+def made_by(runs: Sequence[Row]) -> str:
+    """What made some records, in a sentence: runs, seeds, commits, hardware, days."""
+
+    def all_of(name: str) -> str:
+        return ", ".join(sorted({str(run[name]) for run in runs}))
+
+    if not runs:
+        return "Not recorded yet."
+    commits = ", ".join(sorted({(run["commit"] or "no checkout")[:7] for run in runs}))
+    days = sorted({run["time"][:10] for run in runs})
+    return (
+        f"Recorded: {len(runs)} runs, training seeds {all_of('seed')}, commit {commits}, "
+        f"{all_of('hardware')}, {' to '.join(dict.fromkeys((days[0], days[-1])))}."
+    )
+
+
 def table(
     records: Iterable[Row], score: str = "success", rows: str = "method", columns: str = "dataset"
 ) -> list[Row]:

@@ -84,13 +84,6 @@ def test_only_the_reward_differs():
     assert (end.rewards > 0).sum() == len(end)
 
 
-def test_provenance():
-    assert dt_studies.provenance([]) == "Not recorded yet."
-    row = results.record("dt", "a/b", 2, config={}, scores={})
-    told = dt_studies.provenance([row, {**row, "seed": 1}])
-    assert "2 runs" in told and "seeds 1, 2" in told and row["hardware"] in told
-
-
 def test_a_study_that_needs_a_model_says_so(capsys):
     with pytest.raises(SystemExit):
         dt_studies.main(["key", "KeyToDoor/random-1000"])

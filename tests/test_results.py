@@ -132,3 +132,10 @@ def test_tables_in_markdown_and_html():
 def test_records_are_plain_json(tmp_path):
     path = results.write(run(tried=(np.int64(1), np.bool_(True))), tmp_path)
     assert json.loads(path.read_text())["tried"] == [1, True]
+
+
+def test_what_made_some_records_in_a_sentence():
+    assert results.made_by([]) == "Not recorded yet."
+    row = results.record("dt", "a/b", 2, config={}, scores={})
+    told = results.made_by([row, {**row, "seed": 1}])
+    assert "2 runs" in told and "seeds 1, 2" in told and row["hardware"] in told
