@@ -8,16 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from seqrl import grid_tokens
 from seqrl.animations import Player
 from seqrl.beam_search import Prefix, Round
-from seqrl.frames import frame
-from seqrl.grid_shapes import agent_shapes, map_shapes, placed
+from seqrl.grid_shapes import STEPS, agent_shapes, map_shapes, placed
 from seqrl.gridworld import frame as shown_part
 from seqrl.gridworld import short, svg_floor, svg_shapes, svg_walls
 from seqrl.style import BLUE, INK, MUTED, PAPER, VERMILLION
+from seqrl.tt_dynamics import on_map
 
 SECONDS = 1.6  # how long a frame is shown
 SPREAD = 0.3  # of a cell: paths that coincide are drawn side by side within this
@@ -56,14 +54,6 @@ def branches(model: Any, prefix: Prefix, round_: Round, e: int = 0) -> Branches:
     count = np.bincount(which)
     worth = np.bincount(which, round_.value[e].numpy()) / count
     return Branches(unique, count, np.bincount(which, stays), worth)
-
-
-def on_map(world: grid_tokens.World, states: Tensor) -> Tensor:
-    """Poses (B, K, 3) on the map of states (B, K, 4), which are as seen from the world's anchor."""
-    anchor = world.anchor[:, None]
-    way = (states[..., :2, None] * frame(anchor[..., 2])).sum(-2)
-    heading = (states[..., 2:3] + anchor[..., 2:]) % 4
-    return torch.cat([anchor[..., :2] + way, heading], -1).long()
 
 
 def growing(grid: np.ndarray, found: Sequence[Branches], best: Sequence[str]) -> Player:
@@ -136,9 +126,8 @@ def _path(branch: Branches, b: int, shift: float) -> str:
     stays = branch.kept[b] > 0
     paint, opacity = (BLUE, 0.9) if stays else (VERMILLION, 0.55)
     width = 0.04 + 0.02 * np.log2(1 + branch.count[b])
-    end = "".join(short(v) + " " for v in points[-1]).split()
-    x, y, heading = branch.poses[b, -1]
-    dx, dy = ((1, 0), (0, 1), (-1, 0), (0, -1))[int(heading)]
+    end = [short(v) for v in points[-1]]
+    dx, dy = STEPS[int(branch.poses[b, -1, 2])]
     nose = f"M{end[0]} {end[1]}l{short(0.22 * dx)} {short(0.22 * dy)}"
     line = " ".join(short(v) for v in points.ravel())
     return (

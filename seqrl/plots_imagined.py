@@ -1,8 +1,9 @@
-"""Figures of a model that imagines: a column and its bins, dreams over the grid, and their errors."""
+"""Figures of a model that imagines: a column and its bins, dreams over a grid, their errors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def _strip(ax: Axes, bins: Bins) -> None:
 
     paper, ink = TOKEN_COLORS["value"]
     edges = np.array(bins.edges)
-    for i, (low, high) in enumerate(zip(edges[:-1], edges[1:])):
+    for i, (low, high) in enumerate(pairwise(edges)):
         look: dict[str, Any] = {"fc": paper if i % 2 else PAPER, "ec": ink, "lw": 0.6}
         ax.add_patch(Rectangle((low, 0), high - low, 1, **look))
     ax.plot(bins.centers, [0.5] * len(bins), ".", ms=3, color=ink)

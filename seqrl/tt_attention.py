@@ -40,8 +40,8 @@ def bands(layout: Layout, T: int) -> dict[str, Tensor]:
     """The keys of each of `MEASURES`, query by query: (T, T) bool.
 
     "last transition": the C tokens that end with the query. "same dimension": of a query that
-    predicts a state column, that column of all earlier states; "further back": of those, what lies
-    outside the last transition. "action to action": of a query that predicts an action, all actions.
+    predicts a state column, that column of all earlier states; "further back": of those, what
+    lies outside the last transition. "action to action": of one that predicts an action, actions.
     """
     place, C = torch.arange(T), layout.C
     distance = place[:, None] - place  # (T, T)
@@ -153,9 +153,7 @@ def cuts(model: Any, batches: Sequence[Batch]) -> dict[str, dict[str, Effect]]:
 
 def _effect(before: Tensor, after: Tensor, targets: Tensor) -> Effect:
     """Of log-probabilities (B, columns, V + 1), -inf where a column has no such token."""
-    losses = [
-        F.nll_loss(x.flatten(0, 1), targets.flatten()).item() for x in (before, after)
-    ]
+    losses = [F.nll_loss(x.flatten(0, 1), targets.flatten()).item() for x in (before, after)]
     kl = torch.where(before > -torch.inf, before.exp() * (before - after), 0.0)
     return Effect(losses[1], losses[1] / losses[0] - 1, kl.sum(-1).mean().item())
 

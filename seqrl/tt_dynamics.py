@@ -7,7 +7,7 @@ applied to its own predictions. Both see the same map through the same encoder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,13 +177,9 @@ def distance(states: Tensor, batch: Batch) -> Tensor:
     return (states - real)[..., :2].abs().sum(-1).float()
 
 
-def cells(world: grid_tokens.World | Mapping[str, Tensor], states: Tensor) -> Tensor:
-    """Poses (B, K, 3) on the map, of states (B, K, 4) as seen from the anchor; for figures."""
-    anchor = (
-        world.anchor
-        if isinstance(world, grid_tokens.World)
-        else world["agent"][:, 0, :3].long()
-    )
-    way = (states[..., :2, None] * frame(anchor[:, 2])[:, None]).sum(-2)
-    place = anchor[:, None, :2] + way
-    return torch.cat([place, (states[..., 2:3] + anchor[:, None, 2:]) % 4], -1)
+def on_map(world: grid_tokens.World, states: Tensor) -> Tensor:
+    """Poses (B, K, 3) on the map of states (B, K, 4), which are as seen from the world's anchor."""
+    anchor = world.anchor[:, None]
+    way = (states[..., :2, None] * frame(anchor[..., 2])).sum(-2)
+    heading = (states[..., 2:3] + anchor[..., 2:]) % 4
+    return torch.cat([anchor[..., :2] + way, heading], -1).long()
