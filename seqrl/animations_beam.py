@@ -68,18 +68,22 @@ def growing(grid: np.ndarray, found: Sequence[Branches], best: Sequence[str]) ->
     x, y, heading = (int(v) for v in found[0].poses[0, 0])
     still = svg_floor(grid) + svg_shapes(map_shapes(grid)) + svg_walls(grid)
     agent = svg_shapes(placed(agent_shapes(heading), x, y))
-    frames = [_frame(i, len(found) + 1, branch, top + down) for i, branch in enumerate(found)]
-    last = found[-1]._replace(kept=last_only(found[-1]))
+    foot = across / 10  # room for a line below the map
+    under = f'x="{short(left)}" y="{short(top + down + 0.65 * foot)}" font-size="{short(foot / 2)}"'
+    frames = [_frame(i, branch, under) for i, branch in enumerate(found)]
     words = f"best plan: {', '.join(best)}"
-    frames.append(_frame(len(found), len(found) + 1, last, top + down, words))
-    size = f"{short(left)} {short(top)} {short(across)} {short(down + 0.9)}"
+    last = found[-1]._replace(kept=last_only(found[-1]))
+    frames.append(_frame(len(found), last, under, words))
+    size = f"{short(left)} {short(top)} {short(across)} {short(down + foot)}"
     label = f"A beam search of {len(found)} rounds over a map; {words}."
-    back = f'<rect x="{left}" y="{top}" width="{across}" height="{down + 0.9}" fill="{PAPER}"/>'
+    place = f'x="{left}" y="{top}" width="{across}"'
+    back = f'<rect {place} height="{down + foot}" fill="{PAPER}"/>'
+    part = f'<svg {place} height="{down}" viewBox="{left} {top} {across} {down}">'  # cuts the rim
     html = (
         f'<div class="seqrl-beam" tabindex="0">{_style(len(found) + 1)}'
         f'<svg viewBox="{size}" role="img" aria-label="{escape(label)}" '
         f'xmlns="http://www.w3.org/2000/svg" style="width:100%;max-width:430px">'
-        f"{back}{still}{''.join(frames)}{agent}</svg></div>"
+        f"{back}{part}{still}</svg>{''.join(frames)}{agent}</svg></div>"
     )
     return Player(html, f"a beam search of {len(found)} rounds")
 
@@ -104,7 +108,7 @@ def _style(n: int) -> str:
     )
 
 
-def _frame(i: int, n: int, branch: Branches, bottom: float, words: str = "") -> str:
+def _frame(i: int, branch: Branches, under: str, words: str = "") -> str:
     """One round: what is dropped behind, what stays in front, and a line that counts them."""
     order = np.argsort(branch.kept > 0, kind="stable")
     shifts = np.linspace(-SPREAD, SPREAD, max(2, len(order)))
@@ -112,10 +116,7 @@ def _frame(i: int, n: int, branch: Branches, bottom: float, words: str = "") -> 
     if not words:
         kept, all_ = int(branch.kept.sum()), int(branch.count.sum())
         words = f"transition {i + 1}: {all_} imagined, {kept} stay"
-    text = (
-        f'<text x="0.7" y="{short(bottom + 0.62)}" font-family="sans-serif" font-size="0.44" '
-        f'fill="{INK}">{escape(words)}</text>'
-    )
+    text = f'<text {under} font-family="sans-serif" fill="{INK}">{escape(words)}</text>'
     delay = f"animation-delay:{i * SECONDS:.1f}s"
     return f'<g class="frame" style="{delay}">{lines}{text}</g>'
 

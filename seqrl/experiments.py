@@ -153,9 +153,7 @@ def check(config: Mapping[str, Any], method: str | None = None) -> None:
     Setting(**config)
 
 
-def setting(
-    data: Trajectories, config: Mapping[str, Any], method: str | None = None
-) -> Setting:
+def setting(data: Trajectories, config: Mapping[str, Any], method: str | None = None) -> Setting:
     """The sizes for a dataset, some replaced; ValueError for a field that there is not."""
     check(config, method)
     usual = KEY_TO_DOOR if data.info.get("env") == levels.KEY_TO_DOOR else GRID

@@ -134,8 +134,6 @@ class TrajectoryTransformer(nn.Module):
         self.goal = nn.Embedding(self.layout.N * words, D) if config.goal else None
         self.trunk = Transformer(config.trunk)
         self.heads = nn.Parameter(torch.empty(C, words, D))  # head c predicts column c
-        if self.goal is not None:
-            init_weights(self.goal)
         nn.init.kaiming_uniform_(self.heads, a=math.sqrt(5))
         exists = F.pad(self.discretizer.exists, (0, 1))
         exists[0, -1] = True  # only a state's first token may say that the episode is over
@@ -152,14 +150,17 @@ class TrajectoryTransformer(nn.Module):
     def _sharpen(self) -> None:
         """Starting weights with which attention soon finds a token by its place and column.
 
-        A departure: from the code's small ones it stays flat for a thousand updates and more.
-        Places begin as waves, so that a token some places back looks alike from everywhere.
+        A departure: from the code's small ones attention is still even after 500 updates. Places
+        begin as waves, so that a token some places back looks alike from everywhere.
         """
         places, D = self.position.weight.shape
         speed = torch.exp(-math.log(WAVE) * torch.arange(0, D, 2) / D)  # (D / 2,)
         angle = torch.arange(places)[:, None] * speed
-        self.position.weight.copy_(START * torch.stack([angle.sin(), angle.cos()], -1).flatten(1))
-        nn.init.normal_(self.embed.weight, std=START)
+        waves = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :D]
+        self.position.weight.copy_(START * waves)
+        for words in (self.embed, self.goal):
+            if words is not None:
+                nn.init.normal_(words.weight, std=START)
         for block in self.trunk.blocks:
             for layer in (block.attention.query, block.attention.key):
                 layer.weight *= SHARPER

@@ -128,7 +128,7 @@ def dynamics_record(trained: Trained, dataset: str, seed: int, episodes: int) ->
 def bins_record(dataset: str, seed: int, kind: str, episodes: int, **changes: Any) -> Row:
     """A run of the protocol whose value tokens have `FEW` bins of a kind; tested on validation."""
     data = experiments.dataset(dataset)
-    size = experiments.setting(data, changes)
+    size = experiments.setting(data, changes, "tt")
     config = experiments.METHODS["tt"].config(data, size)
     few = transitions.columns(data, config.discount, config.columns[:4], FEW, kind)  # type: ignore[arg-type]
     model: Any = experiments.untrained(replace(config, columns=few), seed)
@@ -163,7 +163,7 @@ def rooms(episodes: dict[str, int] | None = None) -> Trajectories:
 def rooms_record(method: str, seed: int, episodes: int, **changes: Any) -> Row:
     """A method of the protocol on the four rooms: trained on `rooms`, tested on held-out maps."""
     data = rooms()
-    size = experiments.setting(data, changes)
+    size = experiments.setting(data, changes, method)
     with tempfile.TemporaryDirectory() as folder:
         trained, history = experiments.train(method, data, seed, size, Path(folder))
         tried = experiments.choose_target(trained, data, Path(folder) / "model.safetensors")
