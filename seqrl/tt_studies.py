@@ -8,7 +8,6 @@ each, so the page reads their records: `python -m seqrl.tt_studies --help` makes
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -160,14 +159,17 @@ def rooms(episodes: dict[str, int] | None = None) -> Trajectories:
     return concatenate(parts)
 
 
-def rooms_record(method: str, seed: int, episodes: int, **changes: Any) -> Row:
-    """A method of the protocol on the four rooms: trained on `rooms`, tested on held-out maps."""
-    data = rooms()
+def rooms_record(method: str, seed: int, episodes: int, keep: Path, **changes: Any) -> Row:
+    """A method of the protocol on the four rooms: trained on `rooms`, tested on held-out maps.
+
+    `keep`: where its checkpoints go; the same call goes on from there.
+    """
+    data, folder = rooms(), keep / f"{method}-rooms-seed{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
     size = experiments.setting(data, changes, method)
-    with tempfile.TemporaryDirectory() as folder:
-        trained, history = experiments.train(method, data, seed, size, Path(folder))
-        tried = experiments.choose_target(trained, data, Path(folder) / "model.safetensors")
-        found = experiments.test(trained, episodes)
+    trained, history = experiments.train(method, data, seed, size, folder)
+    tried = experiments.choose_target(trained, data, folder / "model.safetensors")
+    found = experiments.test(trained, episodes)
     more = {"seconds": history.seconds, "setting": asdict(size), "targets_tried": tried}
     return _record(method, ROOMS_DATA, seed, changes, found, trained, **more)
 
@@ -235,7 +237,8 @@ def _rows(a: argparse.Namespace) -> Iterator[Row]:
         yield from (bins_record(a.dataset, a.seed, k, a.episodes) for k in ("uniform", "quantile"))
         return
     if a.study == "rooms":
-        yield from (rooms_record(m, a.seed, a.episodes) for m in a.methods)
+        keep = a.out / "scratch"
+        yield from (rooms_record(m, a.seed, a.episodes, keep) for m in a.methods)
         return
     trained = load(a.checkpoint)
     start = experiments.untrained(trained.model.config, a.seed)
