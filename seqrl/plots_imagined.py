@@ -65,7 +65,11 @@ def _strip(ax: Axes, bins: Bins) -> None:
 
 
 def horizons(
-    lines: Mapping[str, ArrayLike], ylabel: str, ax: Axes | None = None, first: int = 1
+    lines: Mapping[str, ArrayLike],
+    ylabel: str,
+    ax: Axes | None = None,
+    first: int = 1,
+    paints: Mapping[str, str] | None = None,
 ) -> Axes:
     """Errors (windows, K) over imagined steps, each with its 95 % interval; yes or no in percent.
 
@@ -82,7 +86,7 @@ def horizons(
         else:
             points = np.array([bootstrap([x.astype(float)]) for x in rows.T[first:]])
         x = np.arange(1, len(points) + 1)
-        paint, marker = color(name, i), "os^dX"[i % 5]
+        paint, marker = (paints or {}).get(name) or color(name, i), "os^dX"[i % 5]
         ax.plot(x, points[:, 0], marker + "-", ms=5, color=paint, label=name)
         ax.fill_between(x, points[:, 1], points[:, 2], color=paint, alpha=0.2, lw=0)
     ax.set(xlabel="imagined steps", ylabel=ylabel, ylim=(0, None))
