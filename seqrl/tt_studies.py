@@ -22,6 +22,7 @@ from seqrl.beam_search import BeamSearch
 from seqrl.evaluation import EPISODES, VALIDATION, Evaluation, evaluate
 from seqrl.results import Row
 from seqrl.rollout import Policy
+from seqrl.shipped import path_of
 from seqrl.trained import Trained, load
 from seqrl.training import fit
 from seqrl.trajectories import Trajectories, concatenate
@@ -172,6 +173,11 @@ def rooms_record(method: str, seed: int, episodes: int, keep: Path, **changes: A
     found = experiments.test(trained, episodes)
     more = {"seconds": history.seconds, "setting": asdict(size), "targets_tried": tried}
     return _record(method, ROOMS_DATA, seed, changes, found, trained, **more)
+
+
+def rooms_model() -> Trained:
+    """The Trajectory Transformer of the four rooms, seed 0, as it comes with the package."""
+    return load(path_of("tt", *ROOMS_DATA.split("/")))
 
 
 def _record(
