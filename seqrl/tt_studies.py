@@ -45,7 +45,10 @@ SEARCHES: dict[str, dict[str, Any]] = {  # how actions are chosen, and the searc
         f"plan, beam {beam}, horizon {horizon}": {"beam": beam, "horizon": horizon}
         for beam, horizon in ((4, 3), (16, 1), (16, 3), (16, 5), (64, 3))
     },
+    "plan, nothing cut": {"beam": 16, "horizon": 3, "cut": None},
 }
+RANDOM = "GoToLocalS7N5/random-500"  # data that nobody should imitate
+OF_RANDOM = ("likeliest action", "drawn action", "plan, nothing cut")
 
 
 def search_of(name: str) -> BeamSearch:
@@ -53,7 +56,7 @@ def search_of(name: str) -> BeamSearch:
     if name not in SEARCHES:
         raise ValueError(f"unknown search {name!r}; there are {', '.join(SEARCHES)}.")
     planned = {"expand": 2, "cut": 0.6} if name.startswith("plan") else {}
-    return replace(ONE, **planned, **SEARCHES[name])
+    return replace(ONE, **{**planned, **SEARCHES[name]})
 
 
 def policy_of(model: Any, name: str) -> Policy:
@@ -61,13 +64,15 @@ def policy_of(model: Any, name: str) -> Policy:
     return model.policy(search_of(name), imitating=name == "likeliest sequence")
 
 
-def planning_record(trained: Trained, dataset: str, seed: int, name: str, episodes: int) -> Row:
-    """A trained model's validation episodes with one of `SEARCHES`; it is not trained again."""
+def planning_record(
+    trained: Trained, dataset: str, seed: int, name: str, episodes: int, stream: str = VALIDATION
+) -> Row:
+    """A trained model's episodes with one of `SEARCHES`; it is not trained again."""
     start = time.process_time()
-    found = evaluate(policy_of(trained.model, name), trained.env, episodes, stream=VALIDATION)
+    found = evaluate(policy_of(trained.model, name), trained.env, episodes, stream=stream)
     seconds = time.process_time() - start
     cpu = {"cpu_ms_per_action": 1000 * seconds / int(found.lengths.sum())}
-    config = {"search": name, "stream": VALIDATION}
+    config = {"search": name, "stream": stream}
     return _record(PLANNING, dataset, seed, config, found, trained, **cpu)
 
 
@@ -229,6 +234,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=Path, help="the trained model, where one is looked at")
     parser.add_argument("--episodes", type=int, default=EPISODES)
     parser.add_argument("--methods", nargs="*", default=ROOMS_METHODS, help="of rooms")
+    parser.add_argument("--searches", nargs="*", default=list(SEARCHES), help="of planning")
+    parser.add_argument("--stream", choices=(VALIDATION, "test"), default=VALIDATION)
     parser.add_argument("--out", type=Path, default=results.shipped())
     a = parser.parse_args(words)
     torch.set_num_threads(1)
@@ -250,7 +257,7 @@ def _rows(a: argparse.Namespace) -> Iterator[Row]:
     start = experiments.untrained(trained.model.config, a.seed)
     about = (trained, a.dataset, a.seed)
     if a.study == "planning":
-        yield from (planning_record(*about, name, a.episodes) for name in SEARCHES)
+        yield from (planning_record(*about, x, a.episodes, a.stream) for x in a.searches)
     elif a.study == "context":
         yield from (context_record(*about, k, a.episodes) for k in CONTEXTS)
     elif a.study == "dynamics":
