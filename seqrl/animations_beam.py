@@ -25,7 +25,7 @@ class Branches(NamedTuple):
     """What a round of a search imagined, as poses on the map; equal sequences are one."""
 
     poses: np.ndarray  # (n, t + 1, 3), the present pose first
-    count: np.ndarray  # (n,) how many sequences did this
+    times: np.ndarray  # (n,) how many sequences did this
     kept: np.ndarray  # (n,) how many of them stay
     value: np.ndarray  # (n,) the mean of what they are worth
 
@@ -51,9 +51,9 @@ def branches(model: Any, prefix: Prefix, round_: Round, e: int = 0) -> Branches:
     which = which.ravel()
     stays = np.zeros(len(which))
     stays[round_.kept[e].numpy()] = 1
-    count = np.bincount(which)
-    worth = np.bincount(which, round_.value[e].numpy()) / count
-    return Branches(unique, count, np.bincount(which, stays), worth)
+    times = np.bincount(which)
+    worth = np.bincount(which, round_.value[e].numpy()) / times
+    return Branches(unique, times, np.bincount(which, stays), worth)
 
 
 def growing(grid: np.ndarray, found: Sequence[Branches], best: Sequence[str]) -> Player:
@@ -114,7 +114,7 @@ def _frame(i: int, branch: Branches, under: str, words: str = "") -> str:
     shifts = np.linspace(-SPREAD, SPREAD, max(2, len(order)))
     lines = "".join(_path(branch, b, shifts[k]) for k, b in enumerate(order))
     if not words:
-        kept, all_ = int(branch.kept.sum()), int(branch.count.sum())
+        kept, all_ = int(branch.kept.sum()), int(branch.times.sum())
         words = f"transition {i + 1}: {all_} imagined, {kept} stay"
     text = f'<text {under} font-family="sans-serif" fill="{INK}">{escape(words)}</text>'
     delay = f"animation-delay:{i * SECONDS:.1f}s"
@@ -126,7 +126,7 @@ def _path(branch: Branches, b: int, shift: float) -> str:
     points = np.r_[points[:1], points[1:][(np.diff(points, axis=0) != 0).any(1)]]
     stays = branch.kept[b] > 0
     paint, opacity = (BLUE, 0.9) if stays else (VERMILLION, 0.55)
-    width = 0.04 + 0.02 * np.log2(1 + branch.count[b])
+    width = 0.04 + 0.02 * np.log2(1 + branch.times[b])
     end = [short(v) for v in points[-1]]
     dx, dy = STEPS[int(branch.poses[b, -1, 2])]
     nose = f"M{end[0]} {end[1]}l{short(0.22 * dx)} {short(0.22 * dy)}"

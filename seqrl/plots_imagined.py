@@ -90,7 +90,7 @@ def horizons(
         ax.plot(x, points[:, 0], marker + "-", ms=5, color=paint, label=name)
         ax.fill_between(x, points[:, 1], points[:, 2], color=paint, alpha=0.2, lw=0)
     ax.set(xlabel="imagined steps", ylabel=ylabel, ylim=(0, None))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_xticks(x)
     ax.legend()
     return ax
 

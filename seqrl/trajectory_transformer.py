@@ -161,9 +161,9 @@ class TrajectoryTransformer(nn.Module):
         for words in (self.embed, self.goal):
             if words is not None:
                 nn.init.normal_(words.weight, std=START)
-        for block in self.trunk.blocks:
-            for layer in (block.attention.query, block.attention.key):
-                layer.weight *= SHARPER
+        for name, weight in self.trunk.named_parameters():
+            if name.endswith(("attention.query.weight", "attention.key.weight")):
+                weight *= SHARPER
 
     def tokens(self, batch: Batch) -> Tensor:
         """Windows as tokens (B, K, C); after the end of an episode the stop token."""

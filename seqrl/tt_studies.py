@@ -90,7 +90,7 @@ def single_step(
     config = SingleStepConfig.for_data(data, size.width, context=size.context)
     model = experiments.untrained(config, seed)
     assert isinstance(model, SingleStep)
-    recipe = {"steps": size.steps, "batch": size.batch, "lr": size.lr}
+    recipe: dict[str, Any] = {"steps": size.steps, "batch": size.batch, "lr": size.lr}
 
     def windows(batch: int, generator: torch.Generator) -> Any:
         drawn = data.windows(size.context, batch, generator)
@@ -137,7 +137,7 @@ def bins_record(dataset: str, seed: int, kind: str, episodes: int, **changes: An
     config = experiments.METHODS["tt"].config(data, size)
     few = transitions.columns(data, config.discount, config.columns[:4], FEW, kind)  # type: ignore[arg-type]
     model: Any = experiments.untrained(replace(config, columns=few), seed)
-    recipe = {"steps": size.steps, "batch": size.batch, "lr": size.lr}
+    recipe: dict[str, Any] = {"steps": size.steps, "batch": size.batch, "lr": size.lr}
     history = fit(
         model,
         lambda batch, g: augment(model.sample(data, batch, g), g),
@@ -182,7 +182,7 @@ def rooms_record(method: str, seed: int, episodes: int, keep: Path, **changes: A
 
 def rooms_model() -> Trained:
     """The Trajectory Transformer of the four rooms, seed 0, as it comes with the package."""
-    return load(path_of("tt", *ROOMS_DATA.split("/")))
+    return load(path_of("tt", ROOMS, ROOMS_DATA.rpartition("/")[2]))
 
 
 def _record(
@@ -194,7 +194,7 @@ def _record(
     trained: Trained,
     **more: Any,
 ) -> Row:
-    extra = {name: more.pop(name) for name in ("cpu_ms_per_action",) if name in more}
+    extra: dict[str, Any] = {k: more.pop(k) for k in ("cpu_ms_per_action",) if k in more}
     return results.record(
         method,
         dataset,

@@ -36,12 +36,12 @@ def test_every_sequence_is_in_one_branch(searched):
     model, prefix, rounds, windows = searched
     for t, each in enumerate(rounds):
         found = animations_beam.branches(model, prefix, each, 1)
-        assert found.count.sum() == SEARCH.rows and found.kept.sum() == SEARCH.beam
+        assert found.times.sum() == SEARCH.rows and found.kept.sum() == SEARCH.beam
         assert found.poses.shape[1:] == (t + 1, 3)
         start = windows.observations["agent"][1, 0, :3].numpy()
         assert (found.poses[:, 0] == start).all()
-        assert (found.kept <= found.count).all()
-        mean = (found.value * found.count).sum() / found.count.sum()
+        assert (found.kept <= found.times).all()
+        mean = (found.value * found.times).sum() / found.times.sum()
         assert mean == pytest.approx(float(each.value[1].mean()), abs=1e-4)
 
 
