@@ -45,10 +45,7 @@ SEARCHES: dict[str, dict[str, Any]] = {  # how actions are chosen, and the searc
         f"plan, beam {beam}, horizon {horizon}": {"beam": beam, "horizon": horizon}
         for beam, horizon in ((4, 3), (16, 1), (16, 3), (16, 5), (64, 3))
     },
-    "plan, nothing cut": {"beam": 16, "horizon": 3, "cut": None},
 }
-RANDOM = "GoToLocalS7N5/random-500"  # data that nobody should imitate
-OF_RANDOM = ("likeliest action", "drawn action", "plan, nothing cut")
 
 
 def search_of(name: str) -> BeamSearch:
