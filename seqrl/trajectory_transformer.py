@@ -163,7 +163,7 @@ class TrajectoryTransformer(nn.Module):
                 nn.init.normal_(words.weight, std=START)
         for name, weight in self.trunk.named_parameters():
             if name.endswith(("attention.query.weight", "attention.key.weight")):
-                weight *= SHARPER
+                weight.mul_(SHARPER)
 
     def tokens(self, batch: Batch) -> Tensor:
         """Windows as tokens (B, K, C); after the end of an episode the stop token."""
