@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from seqrl.beam_search import Prefix, Round
 from seqrl.grid_shapes import STEPS, agent_shapes, map_shapes, placed
 from seqrl.gridworld import frame as shown_part
 from seqrl.gridworld import short, svg_floor, svg_shapes, svg_walls
-from seqrl.style import BLUE, INK, MUTED, PAPER, VERMILLION
+from seqrl.style import BLUE, INK, PAPER, VERMILLION
 from seqrl.tt_dynamics import on_map
 
 SECONDS = 1.6  # how long a frame is shown
@@ -28,6 +29,11 @@ class Branches(NamedTuple):
     times: np.ndarray  # (n,) how many sequences did this
     kept: np.ndarray  # (n,) how many of them stay
     value: np.ndarray  # (n,) the mean of what they are worth
+
+    @property
+    def different(self) -> int:
+        """How many of those that stay are different."""
+        return int((self.kept > 0).sum())
 
 
 def branches(model: Any, prefix: Prefix, round_: Round, e: int = 0) -> Branches:
@@ -71,7 +77,8 @@ def growing(grid: np.ndarray, found: Sequence[Branches], best: Sequence[str]) ->
     foot = across / 10  # room for a line below the map
     under = f'x="{short(left)}" y="{short(top + down + 0.65 * foot)}" font-size="{short(foot / 2)}"'
     frames = [_frame(i, branch, under) for i, branch in enumerate(found)]
-    words = f"best plan: {', '.join(best)}"
+    runs = [(word, len(list(same))) for word, same in groupby(best)]
+    words = "best: " + ", ".join(f"{n} x {word}" if n > 1 else word for word, n in runs)
     last = found[-1]._replace(kept=last_only(found[-1]))
     frames.append(_frame(len(found), last, under, words))
     size = f"{short(left)} {short(top)} {short(across)} {short(down + foot)}"
@@ -83,7 +90,7 @@ def growing(grid: np.ndarray, found: Sequence[Branches], best: Sequence[str]) ->
         f'<div class="seqrl-beam" tabindex="0">{_style(len(found) + 1)}'
         f'<svg viewBox="{size}" role="img" aria-label="{escape(label)}" '
         f'xmlns="http://www.w3.org/2000/svg" style="width:100%;max-width:430px">'
-        f"{back}{part}{still}</svg>{''.join(frames)}{agent}</svg></div>"
+        f"{back}{part}{still}{agent}</svg>{''.join(frames)}</svg></div>"
     )
     return Player(html, f"a beam search of {len(found)} rounds")
 
@@ -125,16 +132,16 @@ def _path(branch: Branches, b: int, shift: float) -> str:
     points = branch.poses[b, :, :2] + 0.5 + shift
     points = np.r_[points[:1], points[1:][(np.diff(points, axis=0) != 0).any(1)]]
     stays = branch.kept[b] > 0
-    paint, opacity = (BLUE, 0.9) if stays else (VERMILLION, 0.55)
+    paint, opacity = (BLUE, 0.9) if stays else (VERMILLION, 0.7)
     width = 0.04 + 0.02 * np.log2(1 + branch.times[b])
     end = [short(v) for v in points[-1]]
     dx, dy = STEPS[int(branch.poses[b, -1, 2])]
     nose = f"M{end[0]} {end[1]}l{short(0.22 * dx)} {short(0.22 * dy)}"
     line = " ".join(short(v) for v in points.ravel())
     return (
-        f'<g fill="none" stroke="{paint if stays else MUTED}" stroke-opacity="{opacity}" '
+        f'<g fill="none" stroke="{paint}" stroke-opacity="{opacity}" '
         f'stroke-width="{short(width)}" stroke-linecap="round" stroke-linejoin="round">'
-        f'<path d="M{line}"/><path d="{nose}" stroke="{paint}"/></g>'
+        f'<path d="M{line}"/><path d="{nose}"/></g>'
         f'<circle cx="{end[0]}" cy="{end[1]}" r="{short(width)}" fill="{paint}" '
         f'fill-opacity="{opacity}"/>'
     )

@@ -41,6 +41,7 @@ def test_every_sequence_is_in_one_branch(searched):
         start = windows.observations["agent"][1, 0, :3].numpy()
         assert (found.poses[:, 0] == start).all()
         assert (found.kept <= found.times).all()
+        assert found.different == sum(kept > 0 for kept in found.kept)
         mean = (found.value * found.times).sum() / found.times.sum()
         assert mean == pytest.approx(float(each.value[1].mean()), abs=1e-4)
 
@@ -49,10 +50,10 @@ def test_the_drawing_has_a_frame_a_round_and_one_for_the_best(searched):
     model, prefix, rounds, windows = searched
     found = [animations_beam.branches(model, prefix, each, 1) for each in rounds]
     grid = windows.observations["map"][1].numpy()
-    html = animations_beam.growing(grid, found, ["left", "forward"]).html
+    html = animations_beam.growing(grid, found, ["left", "forward", "forward"]).html
     assert html.count('<g class="frame"') == len(rounds) + 1
     assert "transition 1: 8 imagined, 4 stay" in html
-    assert "best plan: left, forward" in html
+    assert "best: left, 2 x forward" in html
     assert "prefers-reduced-motion" in html and "aria-label" in html
     with pytest.raises(ValueError, match="no round"):
         animations_beam.growing(grid, [], [])
