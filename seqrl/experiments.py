@@ -75,6 +75,7 @@ class Method:
     config: Callable[[Trajectories, Setting], Any]
     percent: float = 100.0  # of the data's steps, those of the best episodes
     successful: bool = False  # only episodes that succeeded
+    lr: float | None = None  # its own learning rate, chosen on data; None: the setting's
 
     def __post_init__(self) -> None:
         if not 0 < self.percent <= 100:
@@ -129,7 +130,7 @@ METHODS: dict[str, Method] = {
     "leap": Method("LEAP", _leap, successful=True),
     "leap_return": Method("LEAP, return", _leap_with_return),
     "bc_success": Method("BC, successes", _cloning, successful=True),
-    "tt": Method("TT", _trajectory_transformer),
+    "tt": Method("TT", _trajectory_transformer, lr=3e-3),
 }
 
 
@@ -152,19 +153,25 @@ def check(config: Mapping[str, Any], method: str | None = None) -> None:
     Setting(**config)
 
 
-def setting(data: Trajectories, config: Mapping[str, Any]) -> Setting:
+def setting(data: Trajectories, config: Mapping[str, Any], method: str | None = None) -> Setting:
     """The sizes for a dataset, some replaced; ValueError for a field that there is not."""
-    check(config)
+    check(config, method)
     usual = KEY_TO_DOOR if data.info.get("env") == levels.KEY_TO_DOOR else GRID
     if "agent" not in data.observations:
         usual = replace(usual, augment=False)
-    return replace(usual, **config)
+    return replace(usual, **{**own(method), **config})
+
+
+def own(method: str | None) -> dict[str, Any]:
+    """What a method has of its own in a setting."""
+    lr = None if method is None else METHODS[method].lr
+    return {} if lr is None else {"lr": lr}
 
 
 def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:
     """Does one run: trains, chooses the target, tests; returns the record. For `sweep.sweep`."""
     data = dataset(run.dataset)
-    size = setting(data, run.config)
+    size = setting(data, run.config, run.method)
     trained, history = train(run.method, data, run.seed, size, scratch, progress)
     tried = choose_target(trained, data, scratch / "model.safetensors")
     tested = test(trained, size.episodes)

@@ -163,7 +163,7 @@ def made_by(runs: Sequence[Row]) -> str:
 
     if not runs:
         return "Not recorded yet."
-    commits = ", ".join(sorted({(run["commit"] or "no checkout")[:7] for run in runs}))
+    commits = ", ".join(sorted({(run["commit"] or "")[:7] or "no checkout" for run in runs}))
     days = sorted({run["time"][:10] for run in runs})
     return (
         f"Recorded: {len(runs)} runs, training seeds {all_of('seed')}, commit {commits}, "

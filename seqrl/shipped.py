@@ -6,6 +6,7 @@ which takes a shipped checkpoint only where training now would have the same mod
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sys
@@ -26,8 +27,9 @@ from seqrl.training import History
 ASSETS = Path(__file__).parent / "assets"
 CHECKPOINTS = ASSETS / "checkpoints"
 LARGEST = 3_000_000  # bytes of a shipped checkpoint
-SHIPPED_METHODS = ("bc", "bc25", "rvs", "iql", "dt")
+SHIPPED_METHODS = ("bc", "bc25", "rvs", "iql", "dt", "tt")
 SHIPPED_LEVELS = ("GoToLocalS8N7", "GoToObjMazeS4", "PickupLoc", levels.KEY_TO_DOOR)
+NOT_MADE_FOR = {("tt", levels.KEY_TO_DOOR)}  # it plans on a map, and there is only a view
 SMOKE = {"steps": 10, "episodes": 10}  # of a run that is only to be run through
 SMOKE_DATA = 40  # episodes
 
@@ -61,15 +63,16 @@ def ship(folder: Path | str, to: Path = CHECKPOINTS) -> Shipment:
     folder = Path(folder)
     files: list[tuple[Path, Path]] = []
     missing: list[Run] = []
-    for env in SHIPPED_LEVELS:
-        for method in SHIPPED_METHODS:
-            run = Run(method, f"{env}/{usual_kind(env)}", 0)
-            source = folder / "scratch" / Path(run.record).stem / "model.safetensors"
-            if not source.exists() or not (folder / run.record).exists():
-                missing.append(run)
-                continue
-            _check_shippable(source, folder / run.record)
-            files.append((source, path_of(method, env, folder=to)))
+    for method, env in itertools.product(SHIPPED_METHODS, SHIPPED_LEVELS):
+        if (method, env) in NOT_MADE_FOR:
+            continue
+        run = Run(method, f"{env}/{usual_kind(env)}", 0)
+        source = folder / "scratch" / Path(run.record).stem / "model.safetensors"
+        if not source.exists() or not (folder / run.record).exists():
+            missing.append(run)
+            continue
+        _check_shippable(source, folder / run.record)
+        files.append((source, path_of(method, env, folder=to)))
     if not files:
         raise ValueError(f"{folder} has no finished run of those that are shipped.")
     to.mkdir(parents=True, exist_ok=True)
@@ -119,7 +122,7 @@ def expected_card(run: Run) -> dict[str, Any]:
     Of the data: environment, counts and digest.
     """
     data = experiments.dataset(run.dataset)
-    size = experiments.setting(data, run.config)
+    size = experiments.setting(data, run.config, run.method)
     percent = experiments.METHODS[run.method].percent
     part = data if percent == 100 else best(data, percent)
     model = experiments.METHODS[run.method].config(part, size).build()
@@ -149,7 +152,7 @@ def _shipped(run: Run, folder: Path) -> tuple[Trained, str]:
     trained = load(path)
     if speed.current() == "smoke":
         usual = experiments.KEY_TO_DOOR if env == levels.KEY_TO_DOOR else experiments.GRID
-        size = replace(usual, **run.config)
+        size = replace(usual, **{**experiments.own(run.method), **run.config})
         sizes: dict[str, Any] = {"context": size.context, "encoder": {"width": size.width}}
         if "trunk" in trained.card["model"]:
             sizes["trunk"] = {"layers": size.layers}
@@ -180,7 +183,7 @@ def _train(run: Run) -> tuple[Trained, History]:
             name = f"{env}/{kind}-{SMOKE_DATA}"
         trials = SMOKE["episodes"]
     data = experiments.dataset(name)
-    size = experiments.setting(data, config)
+    size = experiments.setting(data, config, run.method)
     with tempfile.TemporaryDirectory() as scratch:
         trained, history = experiments.train(run.method, data, run.seed, size, Path(scratch))
         experiments.choose_target(trained, data, Path(scratch) / "model.safetensors", trials)

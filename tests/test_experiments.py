@@ -396,3 +396,10 @@ def test_a_record_is_what_its_checkpoint_does(runs):
 def test_a_method_without_a_target_tries_none(tmp_path):
     record = work(Run("bc", DATA, 0, SIZES), tmp_path)
     assert record["targets_tried"] == [] and record["target_return"] is None
+
+
+def test_a_method_may_have_a_learning_rate_of_its_own():
+    data = experiments.dataset("GoToLocalS7N5/mixed-4")
+    assert experiments.setting(data, {}, "tt").lr == experiments.METHODS["tt"].lr == 3e-3
+    assert experiments.setting(data, {}, "dt").lr == experiments.setting(data, {}).lr == 1e-3
+    assert experiments.setting(data, {"lr": 0.5}, "tt").lr == 0.5

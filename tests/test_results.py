@@ -136,6 +136,10 @@ def test_records_are_plain_json(tmp_path):
 
 def test_what_made_some_records_in_a_sentence():
     assert results.made_by([]) == "Not recorded yet."
-    row = results.record("dt", "a/b", 2, config={}, scores={})
-    told = results.made_by([row, {**row, "seed": 1}])
-    assert "2 runs" in told and "seeds 1, 2" in told and row["hardware"] in told
+    run = {"seed": 1, "commit": "a" * 40, "hardware": "a computer", "time": "2026-01-02T03:04:05"}
+    other = run | {"seed": 0, "commit": None}
+    text = results.made_by([run, other])
+    assert text == (
+        "Recorded: 2 runs, training seeds 0, 1, commit aaaaaaa, no checkout, a computer, "
+        "2026-01-02."
+    )
