@@ -11,6 +11,7 @@ import re
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -135,18 +136,31 @@ def memory() -> list[Row]:
     if not Path("/proc/self/status").exists():
         return rows
     for name, kind in (("plain", "Full"), ("cached", "Cached")):
-        code = (
-            "from bench import bench_beam_search as b; m = b.made(); before = b.now('VmRSS'); "
-            f"b.task(m, 1, b.SEARCH, b.{kind}); print(b.now('VmHWM') - before)"
-        )
+        code = f"from bench import bench_beam_search as b; print(b.peak(b.{kind}))"
         found = float(subprocess.check_output([sys.executable, "-c", code], text=True))
         rows.append((f"{name}: peak memory of a plan, 1 environment", found, "MiB"))
     return rows
 
 
-def now(what: str) -> float:
-    """MiB of this process, of /proc/self/status: VmRSS at present, VmHWM at most so far."""
-    line = re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+def peak(kind: type) -> float:
+    """MiB that one plan adds at most to what this process holds, looked at every millisecond."""
+    model, seen, over = made(), [now()], threading.Event()
+
+    def look() -> None:
+        while not over.wait(1e-3):
+            seen.append(now())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    task(model, 1, SEARCH, kind)
+    over.set()
+    watcher.join()
+    return max(seen) - seen[0]
+
+
+def now() -> float:
+    """MiB that this process holds."""
+    line = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert line is not None
     return int(line[1]) / 2**10
 
