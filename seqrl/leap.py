@@ -42,6 +42,8 @@ class LEAPConfig:
     after_end: where an episode is over, "predicted": an action of its own, END, which is predicted
         but never shown to the model, neither in training nor in a plan. "masked": always masked
         and not predicted. "visible": shown in training, though no plan has it (the code's).
+    starts: plans of a training window, one from each of its first steps. They share the encoded
+        map, which is most of the cost. The code has one.
     """
 
     encoder: EncoderConfig
@@ -49,11 +51,14 @@ class LEAPConfig:
     horizon: int = 5
     masking: Literal["random", "exact"] = "random"
     after_end: Literal["predicted", "masked", "visible"] = "predicted"
+    starts: int = 8
     trunk: TransformerConfig = TRUNK
 
     def __post_init__(self) -> None:
         if self.horizon < 1:
             raise ValueError(f"a plan needs at least one action, not horizon={self.horizon}.")
+        if self.starts < 1:
+            raise ValueError(f"a window begins at least one plan, not starts={self.starts}.")
         if not self.actions.discrete:
             raise ValueError("LEAP masks and resamples words: it needs discrete actions.")
         if self.masking not in ("random", "exact"):
@@ -69,8 +74,8 @@ class LEAPConfig:
 
     @property
     def context(self) -> int:
-        """Steps of a training window: those of a plan."""
-        return self.horizon
+        """Steps of a training window: those of the plans that begin in it."""
+        return self.starts + self.horizon - 1
 
     @property
     def end(self) -> int:
@@ -145,14 +150,23 @@ class LEAP(nn.Module):
         self.encoder = config.encoder.build()  # last: it has a start of its own
 
     def prefix(
-        self, observations: Mapping[str, Tensor], returns_to_go: Tensor | None = None
+        self,
+        observations: Mapping[str, Tensor],
+        returns_to_go: Tensor | None = None,
+        starts: Tensor | None = None,
     ) -> Tensor:
-        """What is known of the first step of windows, as tokens (B, C, D)."""
+        """What is known where plans begin, as tokens (R, C, D); R is B, one plan a window.
+
+        starts: (B, n) bool, the steps at which plans begin; R is their number.
+        """
+        starts = _starts(observations, starts)
+        n = starts.shape[1]
         seen = self.encoder.encode(
-            {key: x if key in PER_WINDOW else x[:, :1] for key, x in observations.items()}
+            {key: x if key in PER_WINDOW else x[:, :n] for key, x in observations.items()}
         )
-        summary = seen.summary[:, None] + self.embed_kind.weight[0]
-        return self.norm(torch.cat([summary, seen.context + self.embed_kind.weight[1]], 1))
+        summary = seen.steps[:, :, None] + self.embed_kind.weight[0]  # (B, n, 1, D)
+        tokens = torch.cat([summary, seen.contexts + self.embed_kind.weight[1]], 2)
+        return self.norm(tokens[starts])
 
     def shown(self, plans: Tensor, hidden: Tensor) -> Tensor:
         """Plans (…, H) as tokens: MASK where hidden or not decided, and where END is predicted."""
@@ -179,9 +193,9 @@ class LEAP(nn.Module):
         return logits.log_softmax(-1)
 
     def forward(self, batch: Batch) -> Tensor:
-        """log p of every action from masks alone, (B, H, V)."""
+        """log p of every action from masks alone, (B, H, V), of plans from the first step."""
         prefix = self.prefix(batch.observations, batch.returns_to_go)
-        plans = torch.full_like(batch.actions, NOTHING)
+        plans = torch.full_like(batch.actions[:, : self.config.horizon], NOTHING)
         return self.log_p(prefix, self.shown(plans, plans < 0))
 
     def log_p(self, prefix: Tensor, tokens: Tensor) -> Tensor:
@@ -191,16 +205,27 @@ class LEAP(nn.Module):
         mask = plan_mask(C, tokens.shape[1], x.device)
         return self.outputs(self.trunk(x, mask, read=slice(C, None)))
 
+    def starts(self, batch: Batch) -> Tensor:
+        """The steps of windows at which plans begin, (B, K - H + 1) bool: all that are real."""
+        n = batch.mask.shape[1] - self.config.horizon + 1
+        if n < 1:
+            raise ValueError(
+                f"a window of {batch.mask.shape[1]} steps has no plan of {self.config.horizon}."
+            )
+        return batch.mask[:, :n]
+
     def targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The plans of windows as the model may see them, and what is to be predicted, (B, H).
+        """The plans of windows as the model may see them, and what is to be predicted, (R, H).
 
         Where an episode was cut nothing is known of what would have followed.
         """
         over = ~batch.mask & batch.terminations.any(1, keepdim=True)
-        plans = torch.where(batch.mask, batch.actions, NOTHING)
-        plans = torch.where(over, self.config.end, plans)
+        actions = torch.where(batch.mask, batch.actions, NOTHING)
+        actions = torch.where(over, self.config.end, actions)
         known = batch.mask | (over if self.config.after_end == "predicted" else False)
-        return plans, torch.where(known, plans, UNKNOWN)
+        starts, H = self.starts(batch), self.config.horizon
+        plans = actions.unfold(1, H, 1)[starts]
+        return plans, torch.where(known.unfold(1, H, 1)[starts], plans, UNKNOWN)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of masked actions, a mean over plans of the mean over what is masked.
@@ -209,7 +234,7 @@ class LEAP(nn.Module):
         with "exact" it is the energy of the data's plans, over the number of known actions.
         """
         plans, targets = self.targets(batch)
-        prefix = self.prefix(batch.observations, batch.returns_to_go)
+        prefix = self.prefix(batch.observations, batch.returns_to_go, self.starts(batch))
         if self.config.masking == "exact":
             log_p = self.each_hidden(prefix, plans)
         else:
@@ -246,7 +271,7 @@ class LEAP(nn.Module):
         for i in range(self.config.horizon):
             hidden = torch.zeros_like(plans, dtype=torch.bool)
             hidden[:, i] = True
-            prefix = self.prefix(batch.observations, batch.returns_to_go)
+            prefix = self.prefix(batch.observations, batch.returns_to_go, self.starts(batch))
             found.append(self.log_p(prefix, self.shown(plans, hidden))[:, i])
         return torch.stack(found, 1)
 
@@ -284,16 +309,29 @@ class ReturnLEAP(LEAP):
         init_weights(self.embed_return)
 
     def prefix(
-        self, observations: Mapping[str, Tensor], returns_to_go: Tensor | None = None
+        self,
+        observations: Mapping[str, Tensor],
+        returns_to_go: Tensor | None = None,
+        starts: Tensor | None = None,
     ) -> Tensor:
         if returns_to_go is None:
             raise ValueError("this model has to be told a return-to-go.")
-        R = self.embed_return(returns_to_go[:, :1, None] / self.config.return_scale)
-        token = self.norm(R + self.embed_kind.weight[2])  # (B, 1, D)
-        return torch.cat([token, super().prefix(observations)], 1)
+        starts = _starts(observations, starts)
+        asked = returns_to_go[:, : starts.shape[1]][starts]  # (R,)
+        R = self.embed_return(asked[:, None, None] / self.config.return_scale)
+        token = self.norm(R + self.embed_kind.weight[2])  # (R, 1, D)
+        return torch.cat([token, super().prefix(observations, None, starts)], 1)
 
     def policy(  # type: ignore[override]  # it cannot act without a target
         self, target_return: float, *, within: tuple[float, float] | None = None, **options: Any
     ) -> LEAPPolicy:
         """Asks for `target_return`; `options` as for `LEAP.policy`. PolicyError if not finite."""
         return LEAPPolicy(self, **options, returns=ReturnsToGo(target_return, within))
+
+
+def _starts(observations: Mapping[str, Tensor], starts: Tensor | None) -> Tensor:
+    """Which steps plans begin at, (B, n) bool; without any, the first of each window."""
+    if starts is not None:
+        return starts
+    first = next(x for key, x in observations.items() if key not in PER_WINDOW)
+    return torch.ones(len(first), 1, dtype=torch.bool, device=first.device)
