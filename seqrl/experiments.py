@@ -184,6 +184,13 @@ def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:
     )
 
 
+def part_of(method: str, data: Trajectories) -> Trajectories:
+    """What of the data a method is trained on."""
+    part = successful(data) if METHODS[method].successful else data
+    percent = METHODS[method].percent
+    return best(part, percent) if percent < 100 else part
+
+
 def train(
     method: str,
     data: Trajectories,
@@ -197,9 +204,7 @@ def train(
     The same call goes on where it was stopped. ValueError for an unknown method.
     """
     check({}, method)
-    part = successful(data) if METHODS[method].successful else data
-    if METHODS[method].percent < 100:
-        part = best(part, METHODS[method].percent)
+    part = part_of(method, data)
     config = METHODS[method].config(part, size)
     model = untrained(config, seed)
     if isinstance(model.encoder, FlatEncoder):

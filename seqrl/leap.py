@@ -176,11 +176,15 @@ class LEAP(nn.Module):
             masked = masked | (plans == end)
         return torch.where(masked, mask, plans)
 
-    def embed(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
-        """Tokens (B, H) of a plan at their positions, in order unless told: (B, H, D)."""
+    def embed(self, tokens: Tensor, here: Tensor, positions: Tensor | None = None) -> Tensor:
+        """Tokens (…, H) of plans at their positions, in order unless told: (…, H, D).
+
+        here: (…, 1, D), the first token of the prefix, the summary. It is added to all: left to be
+        found by attention, which begins flat, it was still unread after a hundred updates.
+        """
         if positions is None:
-            positions = torch.arange(tokens.shape[1], device=tokens.device)
-        return self.norm(self.embed_action(tokens) + self.embed_position(positions))
+            positions = torch.arange(tokens.shape[-1], device=tokens.device)
+        return here + self.norm(self.embed_action(tokens) + self.embed_position(positions))
 
     def outputs(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """log p (B, H, V) from what the trunk gives for a plan; no plan ends before it begins."""
@@ -201,7 +205,7 @@ class LEAP(nn.Module):
     def log_p(self, prefix: Tensor, tokens: Tensor) -> Tensor:
         """log p (B, H, V) of tokens (B, H), given those that are not MASK and a prefix."""
         C = prefix.shape[1]
-        x = torch.cat([prefix, self.embed(tokens)], 1)
+        x = torch.cat([prefix, self.embed(tokens, prefix[:, :1])], 1)
         mask = plan_mask(C, tokens.shape[1], x.device)
         return self.outputs(self.trunk(x, mask, read=slice(C, None)))
 
@@ -258,7 +262,7 @@ class LEAP(nn.Module):
         (B, H), C = plans.shape, prefix.shape[1]
         order = torch.stack([torch.arange(H).roll(-i) for i in range(H)]).to(plans.device)
         tokens = self.shown(plans[:, order], (torch.arange(H, device=plans.device) == 0))
-        plan = self.embed(tokens, order).flatten(0, 1)  # (B * H, H, D)
+        plan = self.embed(tokens, prefix[:, None, :1], order).flatten(0, 1)  # (B * H, H, D)
         x = torch.cat([prefix.repeat_interleave(H, 0), plan], 1)
         mask = plan_mask(C, H, x.device)
         x = self.trunk(x, mask, read=slice(C, C + 1))
@@ -320,7 +324,7 @@ class ReturnLEAP(LEAP):
         asked = returns_to_go[:, : starts.shape[1]][starts]  # (R,)
         R = self.embed_return(asked[:, None, None] / self.config.return_scale)
         token = self.norm(R + self.embed_kind.weight[2])  # (R, 1, D)
-        return torch.cat([token, super().prefix(observations, None, starts)], 1)
+        return torch.cat([super().prefix(observations, None, starts), token], 1)
 
     def policy(  # type: ignore[override]  # it cannot act without a target
         self, target_return: float, *, within: tuple[float, float] | None = None, **options: Any

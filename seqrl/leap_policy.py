@@ -40,13 +40,14 @@ class Conditionals:
 
     def __init__(self, model: Any, prefix: Tensor) -> None:
         (B, C, _), self.model, H = prefix.shape, model, model.config.horizon
+        self.here = prefix[:, :1]
         self.mask = plan_mask(C, H, prefix.device)
         self.cache = model.trunk.cache(B, C + H)
         model.trunk(prefix, self.mask, cache=self.cache)
 
     def __call__(self, plans: Tensor, hidden: Tensor, rows: Tensor) -> Tensor:
         """log p of every action at every position of plans (R, H), (R, H, V)."""
-        x = self.model.embed(self.model.shown(plans, hidden))
+        x = self.model.embed(self.model.shown(plans, hidden), self.here[rows])
         return self.model.outputs(self.model.trunk(x, self.mask, cache=self.cache.select(rows)))
 
 

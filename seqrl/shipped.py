@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from seqrl import checkpoints, experiments, speed
 from seqrl.environments import levels
-from seqrl.imitation import best
 from seqrl.optimization import Recipe, choose_precision
 from seqrl.results import NEEDED
 from seqrl.sweep import Run
@@ -26,7 +25,7 @@ from seqrl.training import History
 ASSETS = Path(__file__).parent / "assets"
 CHECKPOINTS = ASSETS / "checkpoints"
 LARGEST = 3_000_000  # bytes of a shipped checkpoint
-SHIPPED_METHODS = ("bc", "bc25", "rvs", "iql", "dt")
+SHIPPED_METHODS = ("bc", "bc25", "rvs", "iql", "dt", "leap")
 SHIPPED_LEVELS = ("GoToLocalS8N7", "GoToObjMazeS4", "PickupLoc", levels.KEY_TO_DOOR)
 SMOKE = {"steps": 10, "episodes": 10}  # of a run that is only to be run through
 SMOKE_DATA = 40  # episodes
@@ -120,8 +119,7 @@ def expected_card(run: Run) -> dict[str, Any]:
     """
     data = experiments.dataset(run.dataset)
     size = experiments.setting(data, run.config)
-    percent = experiments.METHODS[run.method].percent
-    part = data if percent == 100 else best(data, percent)
+    part = experiments.part_of(run.method, data)
     model = experiments.METHODS[run.method].config(part, size).build()
     about = checkpoints.data_card(part)
     return {
