@@ -254,19 +254,19 @@ class LEAP(nn.Module):
         return (loss.view_as(weight) * weight).sum(), {"accuracy": right.mean()}
 
     def each_hidden(self, prefix: Tensor, plans: Tensor) -> Tensor:
-        """log p (B, H, V) of each action given all others, in one forward of B · H rows.
+        """log p (B, H, V) of each action given all others, in one forward of B rows.
 
-        The hidden position comes first in its row, so that the last block reads one token.
-        Attention does not care in which order tokens come, as each carries its position.
+        A row holds what is known once, then the plan H times, each time with another action hidden.
+        The hidden one comes first, so that the last block reads H tokens; attention does not care
+        in which order tokens come, as each carries its position.
         """
         (B, H), C = plans.shape, prefix.shape[1]
         order = torch.stack([torch.arange(H).roll(-i) for i in range(H)]).to(plans.device)
         tokens = self.shown(plans[:, order], (torch.arange(H, device=plans.device) == 0))
-        plan = self.embed(tokens, prefix[:, None, :1], order).flatten(0, 1)  # (B * H, H, D)
-        x = torch.cat([prefix.repeat_interleave(H, 0), plan], 1)
-        mask = plan_mask(C, H, x.device)
-        x = self.trunk(x, mask, read=slice(C, C + 1))
-        return self.outputs(x.view(B, H, -1), order[:, 0])
+        plan = self.embed(tokens, prefix[:, None, :1], order).flatten(1, 2)  # (B, H * H, D)
+        x = torch.cat([prefix, plan], 1)
+        x = self.trunk(x, plan_mask(C, H, x.device, times=H), read=slice(C, None, H))
+        return self.outputs(x, order[:, 0])
 
     def each_hidden_plain(self, batch: Batch) -> Tensor:
         """The same as the paper's code has it: a whole forward for every position."""
