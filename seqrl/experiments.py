@@ -26,7 +26,8 @@ from seqrl.environments import levels
 from seqrl.evaluation import EPISODES, VALIDATION, Evaluation
 from seqrl.imitation import BCConfig, RvSConfig, best, successful
 from seqrl.iql import IQLConfig
-from seqrl.leap import LEAPConfig, ReturnLEAPConfig
+from seqrl.leap import LEAPConfig
+from seqrl.leap_return import ReturnLEAPConfig
 from seqrl.seeds import derive
 from seqrl.sweep import Run
 from seqrl.trained import CONDITIONED, Trained, load

@@ -24,7 +24,7 @@ from seqrl.actions import Actions
 from seqrl.encoders import EncoderConfig
 from seqrl.energy_search import NOTHING, Search
 from seqrl.leap_policy import Conditionals, Constraint, LEAPPolicy, plan_mask
-from seqrl.policies import PER_WINDOW, ReturnsToGo
+from seqrl.policies import PER_WINDOW
 from seqrl.trajectories import Trajectories
 from seqrl.transformer import Transformer, TransformerConfig, init_weights
 from seqrl.windows import Batch
@@ -106,27 +106,6 @@ class LEAPConfig:
         return LEAP(self)
 
 
-@dataclass(frozen=True)
-class ReturnLEAPConfig(LEAPConfig):
-    """Sizes of `ReturnLEAP`; returns-to-go are divided by `return_scale`."""
-
-    return_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.return_scale > 0:
-            raise ValueError(f"return_scale must be above 0, not {self.return_scale}.")
-
-    @classmethod
-    def for_data(cls, data: Trajectories, **fields: Any) -> Self:
-        """See `LEAPConfig.for_data`; `return_scale`: the largest return in the data, at least 1."""
-        scale = max(1.0, float(data.returns_to_go().abs().max()))
-        return super().for_data(data, **{"return_scale": scale, **fields})
-
-    def build(self) -> ReturnLEAP:
-        return ReturnLEAP(self)
-
-
 class LEAP(nn.Module):
     """Tokens: the summary and the context of what is observed, then the H actions of a plan.
 
@@ -159,7 +138,7 @@ class LEAP(nn.Module):
 
         starts: (B, n) bool, the steps at which plans begin; R is their number.
         """
-        starts = _starts(observations, starts)
+        starts = starts_of(observations, starts)
         n = starts.shape[1]
         seen = self.encoder.encode(
             {key: x if key in PER_WINDOW else x[:, :n] for key, x in observations.items()}
@@ -260,7 +239,7 @@ class LEAP(nn.Module):
         The hidden one comes first, so that the last block reads H tokens; attention does not care
         in which order tokens come, as each carries its position.
         """
-        (B, H), C = plans.shape, prefix.shape[1]
+        H, C = plans.shape[1], prefix.shape[1]
         order = torch.stack([torch.arange(H).roll(-i) for i in range(H)]).to(plans.device)
         tokens = self.shown(plans[:, order], (torch.arange(H, device=plans.device) == 0))
         plan = self.embed(tokens, prefix[:, None, :1], order).flatten(1, 2)  # (B, H * H, D)
@@ -302,38 +281,7 @@ class LEAP(nn.Module):
         return LEAPPolicy(self, search, execute, reuse, constraints, others)
 
 
-class ReturnLEAP(LEAP):
-    """LEAP that is told the return-to-go of a plan's first step, by one token more."""
-
-    config: ReturnLEAPConfig
-
-    def __init__(self, config: ReturnLEAPConfig) -> None:
-        super().__init__(config)
-        self.embed_return = nn.Linear(1, config.trunk.width)
-        init_weights(self.embed_return)
-
-    def prefix(
-        self,
-        observations: Mapping[str, Tensor],
-        returns_to_go: Tensor | None = None,
-        starts: Tensor | None = None,
-    ) -> Tensor:
-        if returns_to_go is None:
-            raise ValueError("this model has to be told a return-to-go.")
-        starts = _starts(observations, starts)
-        asked = returns_to_go[:, : starts.shape[1]][starts]  # (R,)
-        R = self.embed_return(asked[:, None, None] / self.config.return_scale)
-        token = self.norm(R + self.embed_kind.weight[2])  # (R, 1, D)
-        return torch.cat([super().prefix(observations, None, starts), token], 1)
-
-    def policy(  # type: ignore[override]  # it cannot act without a target
-        self, target_return: float, *, within: tuple[float, float] | None = None, **options: Any
-    ) -> LEAPPolicy:
-        """Asks for `target_return`; `options` as for `LEAP.policy`. PolicyError if not finite."""
-        return LEAPPolicy(self, **options, returns=ReturnsToGo(target_return, within))
-
-
-def _starts(observations: Mapping[str, Tensor], starts: Tensor | None) -> Tensor:
+def starts_of(observations: Mapping[str, Tensor], starts: Tensor | None) -> Tensor:
     """Which steps plans begin at, (B, n) bool; without any, the first of each window."""
     if starts is not None:
         return starts

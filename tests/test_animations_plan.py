@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from seqrl.animations_plan import refining, walked
-from seqrl.environments import make_envs
-from seqrl.leap_studies import first_steps
-from seqrl.rollout import rollout
 from seqrl.behavior import ShortestPath
+from seqrl.environments import make_envs
 from seqrl.environments.grid_observation import AGENT
+from seqrl.leap_energy import first_steps
+from seqrl.rollout import rollout
 
 
 @pytest.fixture(scope="module")

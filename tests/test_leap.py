@@ -10,7 +10,8 @@ from seqrl.constraints import Avoid
 from seqrl.energy_search import GREEDY, NOTHING, Search, energies, energies_plain
 from seqrl.environments import make_envs
 from seqrl.imitation import successful
-from seqrl.leap import UNKNOWN, LEAPConfig, ReturnLEAPConfig
+from seqrl.leap import UNKNOWN, LEAPConfig
+from seqrl.leap_return import ReturnLEAPConfig
 from seqrl.policies import PolicyError
 from seqrl.rollout import rollout
 from seqrl.training import fit
@@ -94,7 +95,7 @@ def test_plans_of_one_window_are_those_of_windows_of_their_own(data):
     model, generator = model_for(data, starts=3), torch.Generator().manual_seed(0)
     batch = data.windows(model.config.context, 8, generator)
     starts = model.starts(batch)
-    plans, targets = model.targets(batch)
+    plans, _ = model.targets(batch)
     with torch.no_grad():
         prefix = model.prefix(batch.observations, starts=starts)
     assert batch.mask.shape == (8, 6) and len(plans) == len(prefix) == int(starts.sum())
