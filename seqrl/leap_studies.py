@@ -25,6 +25,7 @@ from seqrl.results import Row
 from seqrl.rollout import Policy
 from seqrl.trained import Trained, load
 
+SEARCH, LAVA = Search(), Avoid()
 COUNTS = (1, 5, 10, 30)  # iterations
 CHAINS = (1, 4, 16)
 REFINEMENT, CONSTRAINED, SUMMED, ROOMS, ENERGY = (
@@ -54,26 +55,28 @@ PAPER_LEAP = {  # success of LEAP in its paper, %, 200 episodes, the goal told b
 }
 
 
-def careful(trained: Trained, constraint: Avoid = Avoid()) -> Policy:  # noqa: B008  (frozen)
-    """A model's policy held to a constraint: LEAP by an added energy, others by a filter."""
-    if isinstance(trained.model, LEAP):
-        options = {} if trained.target is None else {"target_return": trained.target}
-        return trained.policy(constraints=[constraint], **options)
-    return Filtered(trained.policy(), [constraint])
-
-
 def constrained(
-    models: Mapping[str, Trained], levels: Sequence[str], episodes: int
+    models: Mapping[str, Trained],
+    levels: Sequence[str],
+    episodes: int,
+    search: Search = SEARCH,
+    constraint: Avoid = LAVA,
 ) -> dict[tuple[str, str, str], Evaluation]:
     """Test episodes of each model on levels with lava, as it is and held to the constraint.
 
-    Keys: level, model, "as trained" or "held to it".
+    LEAP is held to it by an added energy, others by a filter on their next action. Keys: level,
+    model, "as trained" or "held to it".
     """
     found = {}
     for level in levels:
         for name, trained in models.items():
-            for how, policy in (("as trained", trained.policy()), ("held to it", careful(trained))):
-                found[level, name, how] = evaluate(policy, level, episodes)
+            if isinstance(trained.model, LEAP):
+                plain = trained.policy(search=search)
+                held: Policy = trained.policy(search=search, constraints=[constraint])
+            else:
+                plain, held = trained.policy(), Filtered(trained.policy(), [constraint])
+            found[level, name, "as trained"] = evaluate(plain, level, episodes)
+            found[level, name, "held to it"] = evaluate(held, level, episodes)
     return found
 
 
