@@ -111,7 +111,8 @@ def effects(model: LEAP, batches: Sequence[Batch], seed: int = 0) -> dict[str, E
 
     def effect(after: Tensor) -> Effect:
         new = F.nll_loss(after, actions).item()
-        kl = F.kl_div(after, before, reduction="batchmean", log_target=True).item()
+        moved = before.exp() * (before - after)  # not a number where neither is possible
+        kl = moved.nan_to_num(0.0).sum(-1).mean().item()
         return Effect(new, new / loss - 1, kl)
 
     found = {"nothing": effect(before)}
