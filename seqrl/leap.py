@@ -12,7 +12,7 @@ no oracle tells where the goal is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seqrl import encoders
 from seqrl.actions import Actions
-from seqrl.encoders import EncoderConfig
+from seqrl.encoders import EncoderConfig, GridEncoderConfig
 from seqrl.energy_search import NOTHING, Search
 from seqrl.leap_policy import Conditionals, Constraint, LEAPPolicy, plan_mask
 from seqrl.policies import PER_WINDOW
@@ -89,9 +89,12 @@ class LEAPConfig:
 
     @classmethod
     def for_data(cls, data: Trajectories, **fields: Any) -> Self:
-        """The config that fits a dataset."""
+        """The config that fits a dataset; its encoder sees as far on a map as a plan reaches."""
         trunk = fields.pop("trunk", TRUNK)
-        fields.setdefault("encoder", encoders.config_of(data, trunk.width))
+        encoder, far = encoders.config_of(data, trunk.width), fields.get("horizon", cls.horizon)
+        if isinstance(encoder, GridEncoderConfig) and encoder.sees == "map":
+            encoder = replace(encoder, behind=far, ahead=far, side=far)
+        fields.setdefault("encoder", encoder)
         return cls(actions=Actions.of(data), trunk=trunk, **fields)
 
     @classmethod
