@@ -148,9 +148,9 @@ def _shipped(run: Run, folder: Path) -> tuple[Trained, str]:
     if speed.current() == "smoke":
         usual = experiments.KEY_TO_DOOR if env == levels.KEY_TO_DOOR else experiments.GRID
         size = replace(usual, **run.config)
-        sizes: dict[str, Any] = {"context": size.context, "encoder": {"width": size.width}}
-        if "trunk" in trained.card["model"]:
-            sizes["trunk"] = {"layers": size.layers}
+        sizes: dict[str, Any] = {"encoder": {"width": size.width}}
+        own = {"context": size.context, "trunk": {"layers": size.layers}}
+        sizes |= {name: x for name, x in own.items() if name in trained.card["model"]}
         card = {
             "method": run.method,
             "model": sizes,
