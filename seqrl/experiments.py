@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,7 @@ class Method:
     config: Callable[[Trajectories, Setting], Any]
     percent: float = 100.0  # of the data's steps, those of the best episodes
     successful: bool = False  # only episodes that succeeded
+    other: Mapping[str, Any] = field(default_factory=dict)  # fields of `Setting` that are its own
 
     def __post_init__(self) -> None:
         if not 0 < self.percent <= 100:
@@ -119,6 +120,10 @@ def _leap_trunk(size: Setting) -> TransformerConfig:
     return TransformerConfig(size.layers, heads=4, width=size.width, activation="gelu")
 
 
+# Of a window's plans only the masked actions are learned from, and five of them share one loss:
+# twice the updates at twice the rate, chosen by its loss on expert data.
+LONGER = {"steps": 1000, "lr": 2e-3}
+
 METHODS: dict[str, Method] = {
     "bc": Method("BC", _cloning),
     "bc10": Method("10 %BC", _cloning, 10),
@@ -127,8 +132,8 @@ METHODS: dict[str, Method] = {
     "rvs": Method("RvS", _rvs),
     "iql": Method("IQL", _iql),
     "dt": Method("DT", _decision_transformer),
-    "leap": Method("LEAP", _leap, successful=True),
-    "leap_return": Method("LEAP, return", _leap_with_return),
+    "leap": Method("LEAP", _leap, successful=True, other=LONGER),
+    "leap_return": Method("LEAP, return", _leap_with_return, other=LONGER),
     "bc_success": Method("BC, successes", _cloning, successful=True),
     "tt": Method("TT", _trajectory_transformer),
 }
@@ -153,19 +158,20 @@ def check(config: Mapping[str, Any], method: str | None = None) -> None:
     Setting(**config)
 
 
-def setting(data: Trajectories, config: Mapping[str, Any]) -> Setting:
-    """The sizes for a dataset, some replaced; ValueError for a field that there is not."""
-    check(config)
+def setting(data: Trajectories, config: Mapping[str, Any], method: str | None = None) -> Setting:
+    """The sizes for a dataset and a method, some replaced; ValueError for one that there is not."""
+    check(config, method)
     usual = KEY_TO_DOOR if data.info.get("env") == levels.KEY_TO_DOOR else GRID
     if "agent" not in data.observations:
         usual = replace(usual, augment=False)
-    return replace(usual, **config)
+    own = METHODS[method].other if method else {}
+    return replace(usual, **{**own, **config})
 
 
 def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:
     """Does one run: trains, chooses the target, tests; returns the record. For `sweep.sweep`."""
     data = dataset(run.dataset)
-    size = setting(data, run.config)
+    size = setting(data, run.config, run.method)
     trained, history = train(run.method, data, run.seed, size, scratch, progress)
     tried = choose_target(trained, data, scratch / "model.safetensors")
     tested = test(trained, size.episodes)

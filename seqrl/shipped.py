@@ -118,7 +118,7 @@ def expected_card(run: Run) -> dict[str, Any]:
     Of the data: environment, counts and digest.
     """
     data = experiments.dataset(run.dataset)
-    size = experiments.setting(data, run.config)
+    size = experiments.setting(data, run.config, run.method)
     part = experiments.part_of(run.method, data)
     model = experiments.METHODS[run.method].config(part, size).build()
     about = checkpoints.data_card(part)
@@ -147,7 +147,7 @@ def _shipped(run: Run, folder: Path) -> tuple[Trained, str]:
     trained = load(path)
     if speed.current() == "smoke":
         usual = experiments.KEY_TO_DOOR if env == levels.KEY_TO_DOOR else experiments.GRID
-        size = replace(usual, **run.config)
+        size = replace(usual, **{**experiments.METHODS[run.method].other, **run.config})
         sizes: dict[str, Any] = {"encoder": {"width": size.width}}
         own = {"context": size.context, "trunk": {"layers": size.layers}}
         sizes |= {name: x for name, x in own.items() if name in trained.card["model"]}
@@ -178,7 +178,7 @@ def _train(run: Run) -> tuple[Trained, History]:
             name = f"{env}/{kind}-{SMOKE_DATA}"
         trials = SMOKE["episodes"]
     data = experiments.dataset(name)
-    size = experiments.setting(data, config)
+    size = experiments.setting(data, config, run.method)
     with tempfile.TemporaryDirectory() as scratch:
         trained, history = experiments.train(run.method, data, run.seed, size, Path(scratch))
         experiments.choose_target(trained, data, Path(scratch) / "model.safetensors", trials)

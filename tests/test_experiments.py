@@ -1,7 +1,7 @@
 """The protocol: what a run is, that it can be repeated, and that it never looks at the tests."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -85,6 +85,7 @@ def test_a_dataset_with_a_number_has_so_many_episodes(data):
 
 def test_a_setting_is_that_of_the_data_with_some_fields_replaced(data):
     assert experiments.setting(data, {}) == GRID
+    assert experiments.setting(data, {"lr": 0.1}, "leap") == replace(GRID, steps=1000, lr=0.1)
     assert asdict(experiments.setting(data, {"steps": 7})) == {**asdict(GRID), "steps": 7}
     world = envs("view", 2)
     assert experiments.setting(rollout(Random(world), world, 2, 0), {}) == KEY_TO_DOOR
