@@ -7,7 +7,7 @@ protocol's 400 test episodes. None chooses a setting: choices are made on valida
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,9 @@ def burned(run: Evaluation) -> np.ndarray:
 # The command
 
 
-def refinement_records(trained: Trained, dataset: str, seed: int, episodes: int) -> list[Row]:
+def refinement_records(trained: Trained, dataset: str, seed: int, episodes: int) -> Iterator[Row]:
     """Success against iterations, chains and executed actions, a record each."""
-    level, H, rows = dataset.partition("/")[0], trained.model.config.horizon, []
+    level, H = dataset.partition("/")[0], trained.model.config.horizon
     settings = [("greedy", 1, N, H) for N in COUNTS]
     settings += [("sampled", 4, N, execute) for N in COUNTS for execute in (1, H)]
     settings += [("sampled", chains, 10, H) for chains in CHAINS if chains != 4]
@@ -99,51 +99,45 @@ def refinement_records(trained: Trained, dataset: str, seed: int, episodes: int)
         search = leap_energy.greedy(N) if kind == "greedy" else Search(N, chains)
         run = evaluate(trained.model.policy(search=search, execute=execute), level, episodes)
         config = {"search": kind, "chains": chains, "iterations": N, "execute": execute}
-        rows.append(_record(REFINEMENT, dataset, seed, config, run, trained))
-    return rows
+        yield _record(REFINEMENT, dataset, seed, config, run, trained)
 
 
 def constrained_records(
     models: Mapping[str, Trained], dataset: str, seed: int, n: int
-) -> list[Row]:
+) -> Iterator[Row]:
     """Lava on levels that fit the training level: rooms for a room, the maze for a maze."""
     maze = "Maze" in dataset
     levels = ADAPTATION[2:] if maze else (*ADAPTATION[:2], *COMPOSITION)
-    rows = []
     for (level, name, how), run in constrained(models, levels, n).items():
         config = {"level": level, "model": name, "how": how}
         row = _record(CONSTRAINED, dataset, seed, config, run, models[name])
-        rows.append({**row, "scores": {**row["scores"], "burned": float(burned(run).mean())}})
-    return rows
+        yield {**row, "scores": {**row["scores"], "burned": float(burned(run).mean())}}
 
 
 def generalization_records(
     models: Mapping[str, Trained], dataset: str, seed: int, n: int
-) -> list[Row]:
+) -> Iterator[Row]:
     """Models of one room in mazes that they have never seen; LEAP with few iterations and many."""
-    rows = []
     for level in GENERALIZATION:
         for name, trained in models.items():
             counts = COUNTS if isinstance(trained.model, LEAP) else (None,)
             for N in counts:
                 policy = trained.policy(**({} if N is None else {"search": Search(N)}))
                 config = {"level": level, "model": name, "iterations": N}
-                rows.append(
-                    _record(ROOMS, dataset, seed, config, evaluate(policy, level, n), trained)
-                )
-    return rows
+                run = evaluate(policy, level, n)
+                yield _record(ROOMS, dataset, seed, config, run, trained)
 
 
-def summed_records(trained: Trained, other: Trained, dataset: str, seed: int, n: int) -> list[Row]:
+def summed_records(
+    trained: Trained, other: Trained, dataset: str, seed: int, n: int
+) -> Iterator[Row]:
     """Two models' energies summed, beside each alone, all held to the constraint."""
-    rows = []
     pairs = {"one": (trained, ()), "other": (other, ()), "sum": (trained, (other.model,))}
     for level in (*COMPOSITION, dataset.partition("/")[0]):
         for name, (model, others) in pairs.items():
             policy = model.policy(constraints=[Avoid()], others=others)
             config = {"level": level, "energies": name}
-            rows.append(_record(SUMMED, dataset, seed, config, evaluate(policy, level, n), model))
-    return rows
+            yield _record(SUMMED, dataset, seed, config, evaluate(policy, level, n), model)
 
 
 def energy_record(trained: Trained, dataset: str, seed: int, episodes: int) -> Row:
@@ -192,7 +186,7 @@ def main(words: Sequence[str] | None = None) -> None:
         print(results.write(row, a.out).name, row["scores"], flush=True)
 
 
-def _rows(a: argparse.Namespace, models: dict[str, Trained]) -> list[Row]:
+def _rows(a: argparse.Namespace, models: dict[str, Trained]) -> Iterable[Row]:
     leap, *others = models.values()
     if a.study == "refinement":
         return refinement_records(leap, a.dataset, a.seed, a.episodes)
