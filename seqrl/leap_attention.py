@@ -43,7 +43,7 @@ def masked(batch: Batch, which: str) -> Tensor:
     return torch.arange(H) == turn[:, None]
 
 
-def filled(model: LEAP, which: str) -> Callable[[Batch], Tensor]:
+def filled(model: Any, which: str) -> Callable[[Batch], Tensor]:
     """batch -> log p (B, H, V) of its plans with so much hidden, in one forward of the trunk."""
 
     def run(batch: Batch) -> Tensor:

@@ -122,7 +122,8 @@ def generalization_records(
         for name, trained in models.items():
             counts = COUNTS if isinstance(trained.model, LEAP) else (None,)
             for N in counts:
-                policy = trained.policy(**({} if N is None else {"search": Search(N)}))
+                options: dict[str, Any] = {} if N is None else {"search": Search(N)}
+                policy = trained.policy(**options)
                 config = {"level": level, "model": name, "iterations": N}
                 run = evaluate(policy, level, n)
                 yield _record(ROOMS, dataset, seed, config, run, trained)
@@ -143,7 +144,7 @@ def summed_records(
 def energy_record(trained: Trained, dataset: str, seed: int, episodes: int) -> Row:
     """The rank correlations of energy on test episodes, as one record."""
     what = leap_energy.judged(trained.model, dataset.partition("/")[0], episodes)
-    scores = {}
+    scores: dict[str, float] = {}
     for name, interval in leap_energy.correlations(what).items():
         scores |= {f"{name}: {part}": x for part, x in interval._asdict().items()}
     config = {"episodes": episodes, "plans": what.energies.shape[1]}
