@@ -75,7 +75,7 @@ class FlatEncoder(nn.Module):
 
     def encode(self, observations: Mapping[str, Tensor]) -> Encoding:
         steps = self.linear((observations["state"].float() - self.mean) / self.std)  # (B, K, D)
-        return Encoding(steps[:, :1], steps[:, 0], steps)
+        return Encoding(steps[:, :1], steps[:, 0], steps, steps[:, :, None])
 
     forward = encode
 

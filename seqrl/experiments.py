@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from seqrl.environments import levels
 from seqrl.evaluation import EPISODES, VALIDATION, Evaluation
 from seqrl.imitation import BCConfig, RvSConfig, best, successful
 from seqrl.iql import IQLConfig
-from seqrl.leap import LEAPConfig, ReturnLEAPConfig
+from seqrl.leap import LEAPConfig
+from seqrl.leap_return import ReturnLEAPConfig
 from seqrl.seeds import derive
 from seqrl.sweep import Run
 from seqrl.trained import CONDITIONED, Trained, load
@@ -75,7 +76,7 @@ class Method:
     config: Callable[[Trajectories, Setting], Any]
     percent: float = 100.0  # of the data's steps, those of the best episodes
     successful: bool = False  # only episodes that succeeded
-    lr: float | None = None  # its own learning rate, chosen on data; None: the setting's
+    other: Mapping[str, Any] = field(default_factory=dict)  # fields of `Setting` that are its own
 
     def __post_init__(self) -> None:
         if not 0 < self.percent <= 100:
@@ -119,6 +120,10 @@ def _leap_trunk(size: Setting) -> TransformerConfig:
     return TransformerConfig(size.layers, heads=4, width=size.width, activation="gelu")
 
 
+# Of a window's plans only the masked actions are learned from, and five of them share one loss:
+# twice the updates at twice the rate, chosen by its loss on expert data.
+LONGER = {"steps": 1000, "lr": 2e-3}
+
 METHODS: dict[str, Method] = {
     "bc": Method("BC", _cloning),
     "bc10": Method("10 %BC", _cloning, 10),
@@ -127,10 +132,10 @@ METHODS: dict[str, Method] = {
     "rvs": Method("RvS", _rvs),
     "iql": Method("IQL", _iql),
     "dt": Method("DT", _decision_transformer),
-    "leap": Method("LEAP", _leap, successful=True),
-    "leap_return": Method("LEAP, return", _leap_with_return),
+    "leap": Method("LEAP", _leap, successful=True, other=LONGER),
+    "leap_return": Method("LEAP, return", _leap_with_return, other=LONGER),
     "bc_success": Method("BC, successes", _cloning, successful=True),
-    "tt": Method("TT", _trajectory_transformer, lr=3e-3),
+    "tt": Method("TT", _trajectory_transformer, other={"lr": 3e-3}),
 }
 
 
@@ -154,18 +159,13 @@ def check(config: Mapping[str, Any], method: str | None = None) -> None:
 
 
 def setting(data: Trajectories, config: Mapping[str, Any], method: str | None = None) -> Setting:
-    """The sizes for a dataset, some replaced; ValueError for a field that there is not."""
+    """The sizes for a dataset and a method, some replaced; ValueError for one that there is not."""
     check(config, method)
     usual = KEY_TO_DOOR if data.info.get("env") == levels.KEY_TO_DOOR else GRID
     if "agent" not in data.observations:
         usual = replace(usual, augment=False)
-    return replace(usual, **{**own(method), **config})
-
-
-def own(method: str | None) -> dict[str, Any]:
-    """What a method has of its own in a setting."""
-    lr = None if method is None else METHODS[method].lr
-    return {} if lr is None else {"lr": lr}
+    own = METHODS[method].other if method else {}
+    return replace(usual, **{**own, **config})
 
 
 def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:
@@ -191,6 +191,13 @@ def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:
     )
 
 
+def part_of(method: str, data: Trajectories) -> Trajectories:
+    """What of the data a method is trained on."""
+    part = successful(data) if METHODS[method].successful else data
+    percent = METHODS[method].percent
+    return best(part, percent) if percent < 100 else part
+
+
 def train(
     method: str,
     data: Trajectories,
@@ -204,9 +211,7 @@ def train(
     The same call goes on where it was stopped. ValueError for an unknown method.
     """
     check({}, method)
-    part = successful(data) if METHODS[method].successful else data
-    if METHODS[method].percent < 100:
-        part = best(part, METHODS[method].percent)
+    part = part_of(method, data)
     config = METHODS[method].config(part, size)
     model = untrained(config, seed)
     if isinstance(model.encoder, FlatEncoder):

@@ -37,6 +37,7 @@ class Encoding(NamedTuple):
     context: Tensor  # (B, C, D): on grids a token a query, what it found and where
     summary: Tensor  # (B, D): the first step's token
     steps: Tensor  # (B, K, D): a state token a step
+    contexts: Tensor  # (B, K, C, D): the context as seen from each step
 
 
 class Scene(NamedTuple):
@@ -138,7 +139,8 @@ class GridEncoder(nn.Module):
         B, K = agent.shape[:2]
         each = self.steps(scene, agent.flatten(0, 1)[:, None])  # B * K scenes of one step
         steps = each.steps.view(B, K, -1)
-        return Encoding(each.context.unflatten(0, (B, K))[:, 0], steps[:, 0], steps)
+        contexts = each.context.unflatten(0, (B, K))
+        return Encoding(contexts[:, 0], steps[:, 0], steps, contexts)
 
     forward = encode
 
@@ -189,7 +191,7 @@ class GridEncoder(nn.Module):
         x = self.look(scene, pose) + found.mean(2) + self.mission(scene.mission)[:, None]
         x = x + self.hands(hands.flatten(2)) + past.view_as(x)
         x = x + self.mlp(x)
-        return Encoding(found[:, 0], x[:, 0], x)
+        return Encoding(found[:, 0], x[:, 0], x, found)
 
     def look(self, scene: Scene, pose: Tensor) -> Tensor:
         """The cells around poses (B, K, 3), as seen from there: (B, K, D)."""

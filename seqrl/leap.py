@@ -12,7 +12,7 @@ no oracle tells where the goal is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import torch
@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from seqrl import encoders
 from seqrl.actions import Actions
-from seqrl.encoders import EncoderConfig
+from seqrl.encoders import EncoderConfig, GridEncoderConfig
 from seqrl.energy_search import NOTHING, Search
 from seqrl.leap_policy import Conditionals, Constraint, LEAPPolicy, plan_mask
-from seqrl.policies import PER_WINDOW, ReturnsToGo
+from seqrl.policies import PER_WINDOW
 from seqrl.trajectories import Trajectories
 from seqrl.transformer import Transformer, TransformerConfig, init_weights
 from seqrl.windows import Batch
@@ -42,6 +42,8 @@ class LEAPConfig:
     after_end: where an episode is over, "predicted": an action of its own, END, which is predicted
         but never shown to the model, neither in training nor in a plan. "masked": always masked
         and not predicted. "visible": shown in training, though no plan has it (the code's).
+    starts: plans of a training window, one from each of its first steps. They share the encoded
+        map, which is most of the cost. The code has one.
     """
 
     encoder: EncoderConfig
@@ -49,11 +51,14 @@ class LEAPConfig:
     horizon: int = 5
     masking: Literal["random", "exact"] = "random"
     after_end: Literal["predicted", "masked", "visible"] = "predicted"
+    starts: int = 8
     trunk: TransformerConfig = TRUNK
 
     def __post_init__(self) -> None:
         if self.horizon < 1:
             raise ValueError(f"a plan needs at least one action, not horizon={self.horizon}.")
+        if self.starts < 1:
+            raise ValueError(f"a window begins at least one plan, not starts={self.starts}.")
         if not self.actions.discrete:
             raise ValueError("LEAP masks and resamples words: it needs discrete actions.")
         if self.masking not in ("random", "exact"):
@@ -69,8 +74,8 @@ class LEAPConfig:
 
     @property
     def context(self) -> int:
-        """Steps of a training window: those of a plan."""
-        return self.horizon
+        """Steps of a training window: those of the plans that begin in it."""
+        return self.starts + self.horizon - 1
 
     @property
     def end(self) -> int:
@@ -84,9 +89,12 @@ class LEAPConfig:
 
     @classmethod
     def for_data(cls, data: Trajectories, **fields: Any) -> Self:
-        """The config that fits a dataset."""
+        """The config that fits a dataset; its encoder sees as far on a map as a plan reaches."""
         trunk = fields.pop("trunk", TRUNK)
-        fields.setdefault("encoder", encoders.config_of(data, trunk.width))
+        encoder, far = encoders.config_of(data, trunk.width), fields.get("horizon", cls.horizon)
+        if isinstance(encoder, GridEncoderConfig) and encoder.sees == "map":
+            encoder = replace(encoder, behind=far, ahead=far, side=far)
+        fields.setdefault("encoder", encoder)
         return cls(actions=Actions.of(data), trunk=trunk, **fields)
 
     @classmethod
@@ -99,27 +107,6 @@ class LEAPConfig:
 
     def build(self) -> LEAP:
         return LEAP(self)
-
-
-@dataclass(frozen=True)
-class ReturnLEAPConfig(LEAPConfig):
-    """Sizes of `ReturnLEAP`; returns-to-go are divided by `return_scale`."""
-
-    return_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.return_scale > 0:
-            raise ValueError(f"return_scale must be above 0, not {self.return_scale}.")
-
-    @classmethod
-    def for_data(cls, data: Trajectories, **fields: Any) -> Self:
-        """See `LEAPConfig.for_data`; `return_scale`: the largest return in the data, at least 1."""
-        scale = max(1.0, float(data.returns_to_go().abs().max()))
-        return super().for_data(data, **{"return_scale": scale, **fields})
-
-    def build(self) -> ReturnLEAP:
-        return ReturnLEAP(self)
 
 
 class LEAP(nn.Module):
@@ -145,14 +132,23 @@ class LEAP(nn.Module):
         self.encoder = config.encoder.build()  # last: it has a start of its own
 
     def prefix(
-        self, observations: Mapping[str, Tensor], returns_to_go: Tensor | None = None
+        self,
+        observations: Mapping[str, Tensor],
+        returns_to_go: Tensor | None = None,
+        starts: Tensor | None = None,
     ) -> Tensor:
-        """What is known of the first step of windows, as tokens (B, C, D)."""
+        """What is known where plans begin, as tokens (R, C, D); R is B, one plan a window.
+
+        starts: (B, n) bool, the steps at which plans begin; R is their number.
+        """
+        starts = starts_of(observations, starts)
+        n = starts.shape[1]
         seen = self.encoder.encode(
-            {key: x if key in PER_WINDOW else x[:, :1] for key, x in observations.items()}
+            {key: x if key in PER_WINDOW else x[:, :n] for key, x in observations.items()}
         )
-        summary = seen.summary[:, None] + self.embed_kind.weight[0]
-        return self.norm(torch.cat([summary, seen.context + self.embed_kind.weight[1]], 1))
+        summary = seen.steps[:, :, None] + self.embed_kind.weight[0]  # (B, n, 1, D)
+        tokens = torch.cat([summary, seen.contexts + self.embed_kind.weight[1]], 2)
+        return self.norm(tokens[starts])
 
     def shown(self, plans: Tensor, hidden: Tensor) -> Tensor:
         """Plans (…, H) as tokens: MASK where hidden or not decided, and where END is predicted."""
@@ -162,11 +158,15 @@ class LEAP(nn.Module):
             masked = masked | (plans == end)
         return torch.where(masked, mask, plans)
 
-    def embed(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
-        """Tokens (B, H) of a plan at their positions, in order unless told: (B, H, D)."""
+    def embed(self, tokens: Tensor, here: Tensor, positions: Tensor | None = None) -> Tensor:
+        """Tokens (…, H) of plans at their positions, in order unless told: (…, H, D).
+
+        here: (…, 1, D), the first token of the prefix, the summary. It is added to all: left to be
+        found by attention, which begins flat, it was still unread after a hundred updates.
+        """
         if positions is None:
-            positions = torch.arange(tokens.shape[1], device=tokens.device)
-        return self.norm(self.embed_action(tokens) + self.embed_position(positions))
+            positions = torch.arange(tokens.shape[-1], device=tokens.device)
+        return here + self.norm(self.embed_action(tokens) + self.embed_position(positions))
 
     def outputs(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """log p (B, H, V) from what the trunk gives for a plan; no plan ends before it begins."""
@@ -179,28 +179,39 @@ class LEAP(nn.Module):
         return logits.log_softmax(-1)
 
     def forward(self, batch: Batch) -> Tensor:
-        """log p of every action from masks alone, (B, H, V)."""
+        """log p of every action from masks alone, (B, H, V), of plans from the first step."""
         prefix = self.prefix(batch.observations, batch.returns_to_go)
-        plans = torch.full_like(batch.actions, NOTHING)
+        plans = torch.full_like(batch.actions[:, : self.config.horizon], NOTHING)
         return self.log_p(prefix, self.shown(plans, plans < 0))
 
     def log_p(self, prefix: Tensor, tokens: Tensor) -> Tensor:
         """log p (B, H, V) of tokens (B, H), given those that are not MASK and a prefix."""
         C = prefix.shape[1]
-        x = torch.cat([prefix, self.embed(tokens)], 1)
+        x = torch.cat([prefix, self.embed(tokens, prefix[:, :1])], 1)
         mask = plan_mask(C, tokens.shape[1], x.device)
         return self.outputs(self.trunk(x, mask, read=slice(C, None)))
 
+    def starts(self, batch: Batch) -> Tensor:
+        """The steps of windows at which plans begin, (B, K - H + 1) bool: all that are real."""
+        n = batch.mask.shape[1] - self.config.horizon + 1
+        if n < 1:
+            raise ValueError(
+                f"a window of {batch.mask.shape[1]} steps has no plan of {self.config.horizon}."
+            )
+        return batch.mask[:, :n]
+
     def targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The plans of windows as the model may see them, and what is to be predicted, (B, H).
+        """The plans of windows as the model may see them, and what is to be predicted, (R, H).
 
         Where an episode was cut nothing is known of what would have followed.
         """
         over = ~batch.mask & batch.terminations.any(1, keepdim=True)
-        plans = torch.where(batch.mask, batch.actions, NOTHING)
-        plans = torch.where(over, self.config.end, plans)
+        actions = torch.where(batch.mask, batch.actions, NOTHING)
+        actions = torch.where(over, self.config.end, actions)
         known = batch.mask | (over if self.config.after_end == "predicted" else False)
-        return plans, torch.where(known, plans, UNKNOWN)
+        starts, H = self.starts(batch), self.config.horizon
+        plans = actions.unfold(1, H, 1)[starts]
+        return plans, torch.where(known.unfold(1, H, 1)[starts], plans, UNKNOWN)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of masked actions, a mean over plans of the mean over what is masked.
@@ -209,7 +220,7 @@ class LEAP(nn.Module):
         with "exact" it is the energy of the data's plans, over the number of known actions.
         """
         plans, targets = self.targets(batch)
-        prefix = self.prefix(batch.observations, batch.returns_to_go)
+        prefix = self.prefix(batch.observations, batch.returns_to_go, self.starts(batch))
         if self.config.masking == "exact":
             log_p = self.each_hidden(prefix, plans)
         else:
@@ -225,19 +236,19 @@ class LEAP(nn.Module):
         return (loss.view_as(weight) * weight).sum(), {"accuracy": right.mean()}
 
     def each_hidden(self, prefix: Tensor, plans: Tensor) -> Tensor:
-        """log p (B, H, V) of each action given all others, in one forward of B · H rows.
+        """log p (B, H, V) of each action given all others, in one forward of B rows.
 
-        The hidden position comes first in its row, so that the last block reads one token.
-        Attention does not care in which order tokens come, as each carries its position.
+        A row holds what is known once, then the plan H times, each time with another action hidden.
+        The hidden one comes first, so that the last block reads H tokens; attention does not care
+        in which order tokens come, as each carries its position.
         """
-        (B, H), C = plans.shape, prefix.shape[1]
+        H, C = plans.shape[1], prefix.shape[1]
         order = torch.stack([torch.arange(H).roll(-i) for i in range(H)]).to(plans.device)
         tokens = self.shown(plans[:, order], (torch.arange(H, device=plans.device) == 0))
-        plan = self.embed(tokens, order).flatten(0, 1)  # (B * H, H, D)
-        x = torch.cat([prefix.repeat_interleave(H, 0), plan], 1)
-        mask = plan_mask(C, H, x.device)
-        x = self.trunk(x, mask, read=slice(C, C + 1))
-        return self.outputs(x.view(B, H, -1), order[:, 0])
+        plan = self.embed(tokens, prefix[:, None, :1], order).flatten(1, 2)  # (B, H * H, D)
+        x = torch.cat([prefix, plan], 1)
+        x = self.trunk(x, plan_mask(C, H, x.device, times=H), read=slice(C, None, H))
+        return self.outputs(x, order[:, 0])
 
     def each_hidden_plain(self, batch: Batch) -> Tensor:
         """The same as the paper's code has it: a whole forward for every position."""
@@ -246,7 +257,7 @@ class LEAP(nn.Module):
         for i in range(self.config.horizon):
             hidden = torch.zeros_like(plans, dtype=torch.bool)
             hidden[:, i] = True
-            prefix = self.prefix(batch.observations, batch.returns_to_go)
+            prefix = self.prefix(batch.observations, batch.returns_to_go, self.starts(batch))
             found.append(self.log_p(prefix, self.shown(plans, hidden))[:, i])
         return torch.stack(found, 1)
 
@@ -273,27 +284,9 @@ class LEAP(nn.Module):
         return LEAPPolicy(self, search, execute, reuse, constraints, others)
 
 
-class ReturnLEAP(LEAP):
-    """LEAP that is told the return-to-go of a plan's first step, by one token more."""
-
-    config: ReturnLEAPConfig
-
-    def __init__(self, config: ReturnLEAPConfig) -> None:
-        super().__init__(config)
-        self.embed_return = nn.Linear(1, config.trunk.width)
-        init_weights(self.embed_return)
-
-    def prefix(
-        self, observations: Mapping[str, Tensor], returns_to_go: Tensor | None = None
-    ) -> Tensor:
-        if returns_to_go is None:
-            raise ValueError("this model has to be told a return-to-go.")
-        R = self.embed_return(returns_to_go[:, :1, None] / self.config.return_scale)
-        token = self.norm(R + self.embed_kind.weight[2])  # (B, 1, D)
-        return torch.cat([token, super().prefix(observations)], 1)
-
-    def policy(  # type: ignore[override]  # it cannot act without a target
-        self, target_return: float, *, within: tuple[float, float] | None = None, **options: Any
-    ) -> LEAPPolicy:
-        """Asks for `target_return`; `options` as for `LEAP.policy`. PolicyError if not finite."""
-        return LEAPPolicy(self, **options, returns=ReturnsToGo(target_return, within))
+def starts_of(observations: Mapping[str, Tensor], starts: Tensor | None) -> Tensor:
+    """Which steps plans begin at, (B, n) bool; without any, the first of each window."""
+    if starts is not None:
+        return starts
+    first = next(x for key, x in observations.items() if key not in PER_WINDOW)
+    return torch.ones(len(first), 1, dtype=torch.bool, device=first.device)

@@ -28,10 +28,14 @@ class Constraint(Protocol):
         ...
 
 
-def plan_mask(C: int, H: int, device: torch.device) -> Tensor:
-    """(C + H, C + H): a plan looks everywhere, the C tokens before it only at one another."""
-    mask = torch.ones(C + H, C + H, dtype=torch.bool, device=device)
-    mask[:C, C:] = False
+def plan_mask(C: int, H: int, device: torch.device, times: int = 1) -> Tensor:
+    """Who looks at whom, (C + times * H) twice: a plan at itself and at the C tokens before plans.
+
+    Those look only at one another; `times` plans of H actions know nothing of each other.
+    """
+    plan = torch.ones(H, H, dtype=torch.bool, device=device)
+    mask = torch.block_diag(torch.ones(C, C, dtype=torch.bool, device=device), *[plan] * times)
+    mask[C:, :C] = True
     return mask
 
 
@@ -40,13 +44,14 @@ class Conditionals:
 
     def __init__(self, model: Any, prefix: Tensor) -> None:
         (B, C, _), self.model, H = prefix.shape, model, model.config.horizon
+        self.here = prefix[:, :1]
         self.mask = plan_mask(C, H, prefix.device)
         self.cache = model.trunk.cache(B, C + H)
         model.trunk(prefix, self.mask, cache=self.cache)
 
     def __call__(self, plans: Tensor, hidden: Tensor, rows: Tensor) -> Tensor:
         """log p of every action at every position of plans (R, H), (R, H, V)."""
-        x = self.model.embed(self.model.shown(plans, hidden))
+        x = self.model.embed(self.model.shown(plans, hidden), self.here[rows])
         return self.model.outputs(self.model.trunk(x, self.mask, cache=self.cache.select(rows)))
 
 

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from seqrl import checkpoints, experiments, speed
 from seqrl.environments import levels
-from seqrl.imitation import best
 from seqrl.optimization import Recipe, choose_precision
 from seqrl.results import NEEDED
 from seqrl.sweep import Run
@@ -27,9 +26,9 @@ from seqrl.training import History
 ASSETS = Path(__file__).parent / "assets"
 CHECKPOINTS = ASSETS / "checkpoints"
 LARGEST = 3_000_000  # bytes of a shipped checkpoint
-SHIPPED_METHODS = ("bc", "bc25", "rvs", "iql", "dt", "tt")
+SHIPPED_METHODS = ("bc", "bc25", "rvs", "iql", "dt", "tt", "leap")
 SHIPPED_LEVELS = ("GoToLocalS8N7", "GoToObjMazeS4", "PickupLoc", levels.KEY_TO_DOOR)
-NOT_MADE_FOR = {("tt", levels.KEY_TO_DOOR)}  # it plans on a map, and there is only a view
+NOT_SHIPPED = {(m, levels.KEY_TO_DOOR) for m in ("tt", "leap")}  # no sweep has them
 SMOKE = {"steps": 10, "episodes": 10}  # of a run that is only to be run through
 SMOKE_DATA = 40  # episodes
 
@@ -64,7 +63,7 @@ def ship(folder: Path | str, to: Path = CHECKPOINTS) -> Shipment:
     files: list[tuple[Path, Path]] = []
     missing: list[Run] = []
     for method, env in itertools.product(SHIPPED_METHODS, SHIPPED_LEVELS):
-        if (method, env) in NOT_MADE_FOR:
+        if (method, env) in NOT_SHIPPED:
             continue
         run = Run(method, f"{env}/{usual_kind(env)}", 0)
         source = folder / "scratch" / Path(run.record).stem / "model.safetensors"
@@ -123,8 +122,7 @@ def expected_card(run: Run) -> dict[str, Any]:
     """
     data = experiments.dataset(run.dataset)
     size = experiments.setting(data, run.config, run.method)
-    percent = experiments.METHODS[run.method].percent
-    part = data if percent == 100 else best(data, percent)
+    part = experiments.part_of(run.method, data)
     model = experiments.METHODS[run.method].config(part, size).build()
     about = checkpoints.data_card(part)
     return {
@@ -152,10 +150,10 @@ def _shipped(run: Run, folder: Path) -> tuple[Trained, str]:
     trained = load(path)
     if speed.current() == "smoke":
         usual = experiments.KEY_TO_DOOR if env == levels.KEY_TO_DOOR else experiments.GRID
-        size = replace(usual, **{**experiments.own(run.method), **run.config})
-        sizes: dict[str, Any] = {"context": size.context, "encoder": {"width": size.width}}
-        if "trunk" in trained.card["model"]:
-            sizes["trunk"] = {"layers": size.layers}
+        size = replace(usual, **{**experiments.METHODS[run.method].other, **run.config})
+        sizes: dict[str, Any] = {"encoder": {"width": size.width}}
+        own = {"context": size.context, "trunk": {"layers": size.layers}}
+        sizes |= {name: x for name, x in own.items() if name in trained.card["model"]}
         card = {
             "method": run.method,
             "model": sizes,

@@ -14,7 +14,8 @@ from seqrl.environments import Envs, levels
 from seqrl.evaluation import EPISODES, ROWS, Evaluation, evaluate
 from seqrl.imitation import BCConfig, RvSConfig
 from seqrl.iql import IQLConfig
-from seqrl.leap import LEAPConfig, ReturnLEAPConfig
+from seqrl.leap import LEAPConfig
+from seqrl.leap_return import ReturnLEAPConfig
 from seqrl.rollout import Policy
 from seqrl.trajectory_transformer import TrajectoryTransformerConfig
 

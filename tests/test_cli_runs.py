@@ -373,8 +373,8 @@ def test_results_refuses_in_a_sentence(tmp_path, capsys):
 
 
 def test_the_books_sweeps_are_its_protocol():
-    names = ("babyai", "key_to_door", "tt")
-    babyai, keys, tt = (read_spec(ROOT / "sweeps" / f"{x}.toml") for x in names)
+    names = ("babyai", "key_to_door", "tt", "leap")
+    babyai, keys, tt, leap = (read_spec(ROOT / "sweeps" / f"{x}.toml") for x in names)
     methods = ("bc", "bc25", "rvs", "iql", "dt")
     wanted = {(m, f"{x}/{k}") for m in methods for x in LEVELS for k in ("expert", "mixed")}
     wanted |= {(m, f"GoToLocalS8N7/{k}") for m in ("bc10", "bc50") for k in ("expert", "mixed")}
@@ -384,7 +384,8 @@ def test_the_books_sweeps_are_its_protocol():
     assert {(run.method, run.dataset) for run in keys.runs} == wanted
     wanted = {("tt", f"{x}/{k}") for x in LEVELS for k in ("expert", "mixed")}
     assert {(run.method, run.dataset) for run in tt.runs} == wanted
-    for spec in (babyai, keys, tt):
+    assert {run.dataset for run in leap.runs if run.method == "leap"} == {x for _, x in wanted}
+    for spec in (babyai, keys, tt, leap):
         runs = [run.record for run in spec.runs]
         assert len(set(runs)) == len(runs)
         assert [run.seed for run in spec.runs] == sorted(run.seed for run in spec.runs)
@@ -397,4 +398,4 @@ def test_the_books_sweeps_are_its_protocol():
         for m in shipped.SHIPPED_METHODS
         for x in shipped.SHIPPED_LEVELS
         if (m, x) not in shipped.NOT_SHIPPED
-    } <= {(run.method, run.dataset) for spec in (babyai, keys, tt) for run in spec.runs}
+    } <= {(run.method, run.dataset) for spec in (babyai, keys, tt, leap) for run in spec.runs}

@@ -1,7 +1,7 @@
 """The protocol: what a run is, that it can be repeated, and that it never looks at the tests."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -85,6 +85,7 @@ def test_a_dataset_with_a_number_has_so_many_episodes(data):
 
 def test_a_setting_is_that_of_the_data_with_some_fields_replaced(data):
     assert experiments.setting(data, {}) == GRID
+    assert experiments.setting(data, {"lr": 0.1}, "leap") == replace(GRID, steps=1000, lr=0.1)
     assert asdict(experiments.setting(data, {"steps": 7})) == {**asdict(GRID), "steps": 7}
     world = envs("view", 2)
     assert experiments.setting(rollout(Random(world), world, 2, 0), {}) == KEY_TO_DOOR
@@ -400,6 +401,6 @@ def test_a_method_without_a_target_tries_none(tmp_path):
 
 def test_a_method_may_have_a_learning_rate_of_its_own():
     data = experiments.dataset("GoToLocalS7N5/mixed-4")
-    assert experiments.setting(data, {}, "tt").lr == experiments.METHODS["tt"].lr == 3e-3
+    assert experiments.setting(data, {}, "tt").lr == experiments.METHODS["tt"].other["lr"] == 3e-3
     assert experiments.setting(data, {}, "dt").lr == experiments.setting(data, {}).lr == 1e-3
     assert experiments.setting(data, {"lr": 0.5}, "tt").lr == 0.5

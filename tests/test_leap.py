@@ -10,7 +10,8 @@ from seqrl.constraints import Avoid
 from seqrl.energy_search import GREEDY, NOTHING, Search, energies, energies_plain
 from seqrl.environments import make_envs
 from seqrl.imitation import successful
-from seqrl.leap import UNKNOWN, LEAPConfig, ReturnLEAPConfig
+from seqrl.leap import UNKNOWN, LEAPConfig
+from seqrl.leap_return import ReturnLEAPConfig
 from seqrl.policies import PolicyError
 from seqrl.rollout import rollout
 from seqrl.training import fit
@@ -88,6 +89,33 @@ def test_a_plan_sees_in_both_directions_but_never_what_is_hidden(data):
     assert not torch.allclose(at(1, 3, 0), at(1, 3, 1), atol=1e-6)  # the future
     assert not torch.allclose(at(3, 1, 0), at(3, 1, 1), atol=1e-6)  # the past
     assert torch.equal(at(1, 1, 0), at(1, 1, 5))
+
+
+def test_plans_of_one_window_are_those_of_windows_of_their_own(data):
+    model, generator = model_for(data, starts=3), torch.Generator().manual_seed(0)
+    batch = data.windows(model.config.context, 8, generator)
+    starts = model.starts(batch)
+    plans, _ = model.targets(batch)
+    with torch.no_grad():
+        prefix = model.prefix(batch.observations, starts=starts)
+    assert batch.mask.shape == (8, 6) and len(plans) == len(prefix) == int(starts.sum())
+    for row, (b, t) in enumerate(starts.nonzero().tolist()):
+        cut = {
+            key: x[b : b + 1] if key in ("map", "mission") else x[b : b + 1, t : t + 4]
+            for key, x in batch.observations.items()
+        }
+        own = batch._replace(
+            observations=cut,
+            actions=batch.actions[b : b + 1, t : t + 4],
+            mask=batch.mask[b : b + 1, t : t + 4],
+            terminations=batch.terminations[b : b + 1, t : t + 4],
+        )
+        with torch.no_grad():
+            assert torch.allclose(model.prefix(own.observations)[0], prefix[row], atol=1e-5)
+        if own.terminations.any() or own.mask.all():
+            assert torch.equal(model.targets(own)[0][0], plans[row])
+    with pytest.raises(ValueError, match="no plan of 4"):
+        model.loss(batch_of(data, H=3))
 
 
 def test_the_end_is_predicted_where_an_episode_terminated_and_unknown_where_it_was_cut(data):
@@ -226,6 +254,7 @@ def test_what_does_not_fit_is_refused_by_name(data):
     for fields, words in (
         ({"horizon": 0}, "horizon=0"),
         ({"masking": "all"}, "'random' or 'exact'"),
+        ({"starts": 0}, "starts=0"),
         ({"after_end": "shown"}, "after_end"),
         ({"encoder": encoders.config_of(data, 32)}, "width 32"),
         ({"return_scale": 0.0}, "return_scale"),
