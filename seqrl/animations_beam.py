@@ -107,8 +107,8 @@ def _style(n: int) -> str:
     frame_, share = ".seqrl-beam .frame", 100 / n
     return (
         f"<style>{frame_}{{opacity:0;animation:seqrl-beam {n * SECONDS:.1f}s infinite}}"
-        f"@keyframes seqrl-beam{{0%,{share:.2f}%{{opacity:1}}"
-        f"{share + 0.01:.2f}%,100%{{opacity:0}}}}"
+        f"@keyframes seqrl-beam{{0%,{share - 0.01:.2f}%{{opacity:1}}"
+        f"{share:.2f}%,100%{{opacity:0}}}}"
         f".seqrl-beam:hover .frame,.seqrl-beam:focus .frame{{animation-play-state:paused}}"
         f"@media (prefers-reduced-motion:reduce),print{{{frame_}{{animation:none}}"
         f"{frame_}:last-of-type{{opacity:1}}}}</style>"
