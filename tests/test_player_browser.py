@@ -1,5 +1,6 @@
 """The player in a real browser: it plays, obeys mouse and keys, and stands still when asked."""
 
+import re
 import shutil
 
 import pytest
@@ -49,7 +50,8 @@ def counters(page):
 
 def test_it_starts_when_seen_and_stops_at_the_end(browser, address):
     page = opened(browser, address)
-    sync_api.expect(page.locator("output").first).to_have_text("0 / 4", timeout=3000)
+    begun = re.compile("[0-3] / 4")  # on a busy machine the first frame may be over by now
+    sync_api.expect(page.locator("output").first).to_have_text(begun, timeout=3000)
     sync_api.expect(page.locator("output").first).to_have_text("4 / 4", timeout=9000)
     sync_api.expect(page.locator("button.play").first).to_have_attribute(
         "aria-label", "play", timeout=5000
