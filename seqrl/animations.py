@@ -97,6 +97,22 @@ def play(
     return Player(html, description)
 
 
+def in_turn(name: str, count: int, seconds: float) -> str:
+    """The style by which the frames (class "frame") in a box of class `name` are shown in turn.
+
+    Frame i has the animation-delay i * seconds. All wait while the reader points at the box or has
+    the keyboard on it; readers who prefer reduced motion, and paper, get the last frame alone.
+    """
+    frame = f".{name} .frame"
+    return (
+        f"<style>{frame}{{opacity:0;animation:{name} {count * seconds:.1f}s step-end infinite}}"
+        f"@keyframes {name}{{0%{{opacity:1}}{100 / count:.4f}%,100%{{opacity:0}}}}"
+        f".{name}:hover .frame,.{name}:focus .frame{{animation-play-state:paused}}"
+        f"@media (prefers-reduced-motion:reduce),print{{{frame}{{animation:none}}"
+        f"{frame}:last-of-type{{opacity:1}}}}</style>"
+    )
+
+
 def _scenes(
     trajectories: Trajectories | Sequence[Trajectories], episodes: int | Sequence[int]
 ) -> list[Scene]:

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqrl.animations import Player
+from seqrl.animations import Player, in_turn
 from seqrl.style import BLUE, INK, MUTED, PAPER, TOKEN_COLORS
 
 STEP, BOX = 56, 46  # from token to token, and the side of one, in the units of the drawing
@@ -39,21 +39,10 @@ def reading(
         f"{_text(-8, TOP + BOX / 2 + 5, 'sees', MUTED, anchor='end')}"
         f"{_text(-8, TOP + BOX + 40, 'says', MUTED, anchor='end')}{boxes}{frames}</svg>"
     )
-    html = f'<div class="seqrl-reading" tabindex="0">{_style(T)}{svg}</div>'
-    return Player(html, f"{T} tokens reading")
-
-
-def _style(T: int) -> str:
-    """Frame i is shown in its share of the loop; all wait while the reader points at them."""
-    frame, share = ".seqrl-reading .frame", 100 / T
-    return (
-        f"<style>{frame}{{opacity:0;animation:seqrl-reading {T * SECONDS:.1f}s infinite}}"
-        f"@keyframes seqrl-reading{{0%,{share:.2f}%{{opacity:1}}"
-        f"{share + 0.01:.2f}%,100%{{opacity:0}}}}"
-        f".seqrl-reading:hover .frame,.seqrl-reading:focus .frame{{animation-play-state:paused}}"
-        f"@media (prefers-reduced-motion:reduce),print{{{frame}{{animation:none}}"
-        f"{frame}:last-child{{opacity:1}}}}</style>"
+    html = (
+        f'<div class="seqrl-reading" tabindex="0">{in_turn("seqrl-reading", T, SECONDS)}{svg}</div>'
     )
+    return Player(html, f"{T} tokens reading")
 
 
 def _frame(i: int, shares: np.ndarray, outputs: Sequence[str]) -> str:

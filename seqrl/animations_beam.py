@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from seqrl.animations import Player
+from seqrl.animations import Player, in_turn
 from seqrl.beam_search import Prefix, Round
 from seqrl.grid_shapes import STEPS, agent_shapes, map_shapes, placed
 from seqrl.gridworld import frame as shown_part
@@ -87,7 +87,7 @@ def growing(grid: np.ndarray, found: Sequence[Branches], best: Sequence[str]) ->
     back = f'<rect {place} height="{down + foot}" fill="{PAPER}"/>'
     part = f'<svg {place} height="{down}" viewBox="{left} {top} {across} {down}">'  # cuts the rim
     html = (
-        f'<div class="seqrl-beam" tabindex="0">{_style(len(found) + 1)}'
+        f'<div class="seqrl-beam" tabindex="0">{in_turn("seqrl-beam", len(found) + 1, SECONDS)}'
         f'<svg viewBox="{size}" role="img" aria-label="{escape(label)}" '
         f'xmlns="http://www.w3.org/2000/svg" style="width:100%;max-width:430px">'
         f"{back}{part}{still}{agent}</svg>{''.join(frames)}</svg></div>"
@@ -100,19 +100,6 @@ def last_only(branch: Branches) -> np.ndarray:
     alone = np.zeros(len(branch.value))
     alone[np.where(branch.kept > 0, branch.value, -np.inf).argmax()] = 1
     return alone
-
-
-def _style(n: int) -> str:
-    """Frame i is shown in its share of the loop; all wait while the reader points at them."""
-    frame_, share = ".seqrl-beam .frame", 100 / n
-    return (
-        f"<style>{frame_}{{opacity:0;animation:seqrl-beam {n * SECONDS:.1f}s infinite}}"
-        f"@keyframes seqrl-beam{{0%,{share - 0.01:.2f}%{{opacity:1}}"
-        f"{share:.2f}%,100%{{opacity:0}}}}"
-        f".seqrl-beam:hover .frame,.seqrl-beam:focus .frame{{animation-play-state:paused}}"
-        f"@media (prefers-reduced-motion:reduce),print{{{frame_}{{animation:none}}"
-        f"{frame_}:last-of-type{{opacity:1}}}}</style>"
-    )
 
 
 def _frame(i: int, branch: Branches, under: str, words: str = "") -> str:

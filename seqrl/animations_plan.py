@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqrl.animations import Player
+from seqrl.animations import Player, in_turn
 from seqrl.constraints import World
 from seqrl.environments.grid_observation import ACTIONS
 from seqrl.grid_shapes import agent_shapes, map_shapes, placed
@@ -18,6 +18,10 @@ from seqrl.style import COLORS, INK, MUTED, PAPER
 
 SECONDS = 1.2  # how long each iteration is shown
 SIGNS = {"left": "↶", "right": "↷", "forward": "↑", "pickup": "take", "drop": "put"}
+LAYOUT = (
+    ".seqrl-refining .both{display:grid;grid-template-columns:1fr 1.4fr;gap:1rem;"
+    "max-width:680px;align-items:center}.seqrl-refining p{margin:0 0 .4rem}"
+)
 WIDTH, HEIGHT, LEFT = 330, 190, 46  # of the energy's drawing
 
 
@@ -65,26 +69,11 @@ def refining(
         f'height="{HEIGHT + 60}" fill="{PAPER}"/>{_axes(energies)}{curves}</svg>'
     )
     html = (
-        f'<div class="seqrl-refining" tabindex="0">{_style(N)}<p>{escape(mission)}</p>'
+        f'<div class="seqrl-refining" tabindex="0">{in_turn("seqrl-refining", N, SECONDS)}'
+        f"<style>{LAYOUT}</style><p>{escape(mission)}</p>"
         f'<div class="both"><div>{world}</div><div>{side}</div></div></div>'
     )
     return Player(html, f"{N} iterations of a plan")
-
-
-def _style(N: int) -> str:
-    """Frame i is shown in its share of the loop; all wait while the reader points at them."""
-    frame, share = ".seqrl-refining .frame", 100 / N
-    return (
-        f"<style>.seqrl-refining .both{{display:grid;grid-template-columns:1fr 1.4fr;gap:1rem;"
-        f"max-width:680px;align-items:center}}.seqrl-refining p{{margin:0 0 .4rem}}"
-        f"{frame}{{opacity:0;animation:seqrl-refining {N * SECONDS:.1f}s infinite}}"
-        f"@keyframes seqrl-refining{{0%,{share - 0.01:.2f}%{{opacity:1}}"
-        f"{share:.2f}%,100%{{opacity:0}}}}"
-        f".seqrl-refining:hover .frame,.seqrl-refining:focus .frame"
-        f"{{animation-play-state:paused}}"
-        f"@media (prefers-reduced-motion:reduce),print{{{frame}{{animation:none}}"
-        f"{frame}:last-child{{opacity:1}}}}</style>"
-    )
 
 
 def _place(energies: Sequence[float], i: int) -> tuple[float, float]:

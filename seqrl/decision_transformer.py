@@ -21,7 +21,7 @@ from seqrl.actions import Actions
 from seqrl.cache import Cache
 from seqrl.context import Context
 from seqrl.encoders import EncoderConfig
-from seqrl.policies import Chooser, ReturnsToGo, check_observation
+from seqrl.policies import Chooser, ReturnsToGo, check_observation, return_scale
 from seqrl.rollout import Step
 from seqrl.trajectories import Trajectories
 from seqrl.transformer import Transformer, TransformerConfig, init_weights
@@ -61,7 +61,7 @@ class DecisionTransformerConfig:
         """The config that fits a dataset; `return_scale`: the largest return in it, at least 1."""
         trunk = fields.pop("trunk", TransformerConfig())
         fields.setdefault("encoder", encoders.config_of(data, trunk.width))
-        fields.setdefault("return_scale", max(1.0, float(data.returns_to_go().abs().max())))
+        fields.setdefault("return_scale", return_scale(data))
         return cls(actions=Actions.of(data), trunk=trunk, **fields)
 
     @classmethod

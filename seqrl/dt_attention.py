@@ -138,6 +138,13 @@ def outputs(model: DecisionTransformer, batches: Sequence[Batch]) -> Tensor:
     return torch.cat(found)
 
 
+def effect(before: Tensor, after: Tensor, targets: Tensor) -> Effect:
+    """Between log-probabilities (…, V) before and after, and of the loss of targets (…)."""
+    losses = [F.nll_loss(x.flatten(0, -2), targets.flatten()).item() for x in (before, after)]
+    kl = torch.where(before > -torch.inf, before.exp() * (before - after), 0.0)
+    return Effect(losses[1], losses[1] / losses[0] - 1, kl.sum(-1).mean().item())
+
+
 def effects(
     model: DecisionTransformer, batches: Sequence[Batch], seed: int = 0
 ) -> dict[str, Effect]:
@@ -147,22 +154,19 @@ def effects(
     """
     actions = torch.cat([batch.actions[batch.mask] for batch in batches])
     before = outputs(model, batches)
-    loss = F.nll_loss(before, actions).item()
 
-    def effect(after: Tensor) -> Effect:
-        new = F.nll_loss(after, actions).item()
-        kl = F.kl_div(after, before, reduction="batchmean", log_target=True).item()
-        return Effect(new, new / loss - 1, kl)
+    def changed_to(after: Tensor) -> Effect:
+        return effect(before, after, actions)
 
     asked = [b._replace(returns_to_go=(b.returns_to_go + SHIFT) * b.mask) for b in batches]
-    found = {"nothing": effect(before), f"R̂ {SHIFT:+.0f}": effect(outputs(model, asked))}
+    found = {"nothing": changed_to(before), f"R̂ {SHIFT:+.0f}": changed_to(outputs(model, asked))}
     T = 3 * batches[0].mask.shape[1]
     for part in ("R̂", "a"):
         generator = torch.Generator().manual_seed(derive("test", "resampled", seed))
         with resampled(model, generator, columns(part, T)):
-            found[f"{part} resampled"] = effect(outputs(model, batches))
+            found[f"{part} resampled"] = changed_to(outputs(model, batches))
         with part_hidden(model, part):
-            found[f"{part} hidden"] = effect(outputs(model, batches))
+            found[f"{part} hidden"] = changed_to(outputs(model, batches))
     return found
 
 
@@ -178,7 +182,7 @@ def record(model: DecisionTransformer, untrained: nn.Module, dataset: str, seed:
     batches = draw(held_out(level, EPISODES), K, WINDOWS)
     rows = attention_maps.table(measures(K), last_layer(model, untrained, batches, seed))
     scores = {f"{row['maps']}: {row['measure']}": row["estimate"] for row in rows}
-    for name, effect in effects(model, batches, seed).items():
-        scores |= {f"{name}: {field}": value for field, value in effect._asdict().items()}
+    for name, lost in effects(model, batches, seed).items():
+        scores |= {f"{name}: {field}": value for field, value in lost._asdict().items()}
     config = {"layer": "last", "windows": WINDOWS, "episodes": EPISODES}
     return results.record(METHOD, dataset, seed, config=config, scores=scores)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from seqrl import datasets, experiments, key_attention, results
-from seqrl.evaluation import EPISODES, Evaluation, evaluate
+from seqrl.evaluation import EPISODES, evaluate
 from seqrl.results import Row
 from seqrl.trained import Trained, load
 
@@ -37,7 +37,7 @@ def context_record(trained: Trained, dataset: str, seed: int, k: int, episodes: 
     Windows begin at any step of an episode, so a model has seen every length up to its own.
     """
     tested = evaluate(trained.policy(context=k), trained.env, episodes)
-    return _record(CONTEXT, dataset, seed, {"context": k}, tested, trained)
+    return experiments.tested_record(CONTEXT, dataset, seed, {"context": k}, tested, trained)
 
 
 # Delayed reward
@@ -56,30 +56,12 @@ def end_record(method: str, dataset: str, seed: int, **config: Any) -> Row:
         trained, history = experiments.train(method, data, seed, size, Path(folder))
         tried = experiments.choose_target(trained, data, Path(folder) / "model.safetensors")
         tested = experiments.test(trained, size.episodes)
-    more = {"seconds": history.seconds, "setting": asdict(size), "targets_tried": tried}
-    return _record(method, dataset, seed, END | config, tested, trained, **more)
-
-
-def _record(
-    method: str,
-    dataset: str,
-    seed: int,
-    config: dict[str, Any],
-    tested: Evaluation,
-    trained: Trained,
-    **more: Any,
-) -> Row:
-    return results.record(
-        method,
-        dataset,
-        seed,
-        config=config,
-        scores=tested.scores,
-        episodes=tested.episodes,
-        target_return=trained.target,
-        checkpoint=trained.card["sha256"],
-        **more,
-    )
+    more: dict[str, Any] = {
+        "seconds": history.seconds,
+        "setting": asdict(size),
+        "targets_tried": tried,
+    }
+    return experiments.tested_record(method, dataset, seed, END | config, tested, trained, **more)
 
 
 # Random walks

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from seqrl import checkpoints, datasets, results
 from seqrl.augment import augment
@@ -44,7 +43,10 @@ TEST_SEED = 0  # of the protocol's test episodes
 
 @dataclass(frozen=True)
 class Setting:
-    """The sizes of a run, the same for every method; a run's `config` replaces some of them."""
+    """The sizes of a run, the same for every method but for what its `Method.other` replaces.
+
+    A run's `config` replaces some of them too.
+    """
 
     width: int = 64
     layers: int = 3  # of a Transformer
@@ -54,6 +56,11 @@ class Setting:
     lr: float = 1e-3
     augment: bool = True  # colors, kinds and sides exchanged
     episodes: int = EPISODES  # tested
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What `fit` gets of it."""
+        return {"steps": self.steps, "batch": self.batch, "lr": self.lr}
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -175,19 +182,18 @@ def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:
     trained, history = train(run.method, data, run.seed, size, scratch, progress)
     tried = choose_target(trained, data, scratch / "model.safetensors")
     tested = test(trained, size.episodes)
-    return results.record(
+    return tested_record(
         run.method,
         run.dataset,
         run.seed,
-        config=run.config,
-        scores={**tested.scores, "loss": float(history.loss[-size.steps // 10 :].mean())},
-        episodes=tested.episodes,
+        run.config,
+        tested,
+        trained,
+        {"loss": float(history.loss[-size.steps // 10 :].mean())},
         seconds=history.seconds,
         setting=asdict(size),
         parameters=sum(p.numel() for p in trained.model.parameters()),
-        target_return=trained.target,
         targets_tried=tried,
-        checkpoint=trained.card["sha256"],
     )
 
 
@@ -225,9 +231,7 @@ def train(
         checkpoint_path=run,
         card=card,
         progress=progress,
-        steps=size.steps,
-        batch=size.batch,
-        lr=size.lr,
+        **size.recipe,
     )
     _, card = checkpoints.load(run)
     card.pop("progress")
@@ -236,11 +240,14 @@ def train(
     return load(path), history
 
 
-def untrained(config: Any, seed: int) -> nn.Module:
-    """A model as training with this seed begins; the caller's random numbers stay."""
+def untrained(config: Any, seed: int, kind: type[Any] | None = None) -> Any:
+    """A model as training with this seed begins; the caller's random numbers stay.
+
+    kind: the model's class where it is another than the config builds.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive("train", "weights", seed))
-        return config.build()
+        return kind(config) if kind else config.build()
 
 
 def sampler(model: Any, data: Trajectories, augmented: bool) -> Any:
@@ -282,3 +289,27 @@ def choose_target(
 def test(trained: Trained, episodes: int = EPISODES, seed: int = TEST_SEED) -> Evaluation:
     """The protocol's test episodes, on the environment that the model was made for."""
     return trained.evaluate(episodes, seed)
+
+
+def tested_record(
+    method: str,
+    dataset: str,
+    seed: int,
+    config: Mapping[str, Any],
+    tested: Evaluation,
+    trained: Trained,
+    scores: Mapping[str, float] | None = None,
+    **more: Any,
+) -> results.Row:
+    """A trained model's episodes as a record; `scores` beside those of the episodes."""
+    return results.record(
+        method,
+        dataset,
+        seed,
+        config=dict(config),
+        scores={**tested.scores, **(scores or {})},
+        episodes=tested.episodes,
+        target_return=trained.target,
+        checkpoint=trained.card["sha256"],
+        **more,
+    )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from seqrl import encoders
 from seqrl.actions import Actions
 from seqrl.encoders import EncoderConfig
-from seqrl.policies import Chooser, ReturnsToGo, check_observation, device_of, tensors
+from seqrl.policies import Chooser, ReturnsToGo, check_observation, device_of, return_scale, tensors
 from seqrl.rollout import Step
 from seqrl.trajectories import Trajectories
 from seqrl.transformer import Dropout
@@ -77,8 +77,7 @@ class RvSConfig(BCConfig):
     @classmethod
     def for_data(cls, data: Trajectories, width: int = 128, **fields: Any) -> Self:
         """See `BCConfig.for_data`; `return_scale`: the largest return in the data, at least 1."""
-        scale = max(1.0, float(data.returns_to_go().abs().max()))
-        return super().for_data(data, width, **{"return_scale": scale, **fields})
+        return super().for_data(data, width, **{"return_scale": return_scale(data), **fields})
 
     def build(self) -> nn.Module:
         return RvS(self)

@@ -18,7 +18,7 @@ from seqrl import attention_maps, experiments, results
 from seqrl.attention_maps import Maps
 from seqrl.behavior import Random
 from seqrl.decision_transformer import DecisionTransformer, DecisionTransformerConfig
-from seqrl.dt_attention import Effect, outputs
+from seqrl.dt_attention import Effect, effect, outputs
 from seqrl.environments import make_envs
 from seqrl.environments.key_to_door import PHASES, events
 from seqrl.interventions import hidden
@@ -85,10 +85,7 @@ def step_hidden(model: DecisionTransformer, batch: Batch, step: Tensor) -> Effec
     asked = batch._replace(mask=last_room(batch))
     right, before = model.answers(batch)[asked.mask], outputs(model, [asked])
     with hidden(model, tokens_of(step, 3 * batch.mask.shape[1])):
-        after = outputs(model, [asked])
-    loss, new = F.nll_loss(before, right).item(), F.nll_loss(after, right).item()
-    kl = F.kl_div(after, before, reduction="batchmean", log_target=True).item()
-    return Effect(new, new / loss - 1, kl)
+        return effect(before, outputs(model, [asked]), right)
 
 
 def key_record(
@@ -162,28 +159,14 @@ def critic_record(dataset: str, seed: int, episodes: int = WALKS, **config: Any)
     """
     data = experiments.dataset(dataset)
     size = experiments.setting(data, config)
-    model, start = (_critic(data, size, seed) for _ in range(2))
+    of_dt = experiments.METHODS["dt"].config(data, size)
+    model, start = (experiments.untrained(of_dt, seed, Critic) for _ in range(2))
     sample = experiments.sampler(model, data, size.augment)
-    fit(
-        model,
-        sample,
-        seed=seed,
-        progress=False,
-        steps=size.steps,
-        batch=size.batch,
-        lr=size.lr,
-    )
+    fit(model, sample, seed=seed, progress=False, **size.recipe)
     envs = make_envs(data.info["env"], 16, split="test")
     walks = rollout(Random(envs), envs, episodes, seed=0, stream="test")
     more = {"foretold": foretold(model, walks), "setting": asdict(size)}
     return key_record(model.eval(), start, walks, dataset, seed, CRITIC, **more)
-
-
-def _critic(data: Trajectories, size: experiments.Setting, seed: int) -> Critic:
-    config = experiments.METHODS["dt"].config(data, size)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive("train", "weights", seed))
-        return Critic(config)
 
 
 def foretold(model: Critic, walks: Trajectories) -> dict[str, list[float]]:

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqrl import attention_maps, results
 from seqrl.attention_maps import Maps
-from seqrl.dt_attention import EPISODES, WINDOWS, Effect, draw, held_out
+from seqrl.dt_attention import EPISODES, WINDOWS, Effect, draw, effect, held_out
 from seqrl.interventions import hidden as keys_hidden
 from seqrl.interventions import resampled
 from seqrl.leap import LEAP
@@ -107,19 +106,13 @@ def effects(model: LEAP, batches: Sequence[Batch], seed: int = 0) -> dict[str, E
     """
     actions = torch.cat([b.actions[b.mask & masked(b, "one mask")] for b in batches])
     before = _answers(model, batches)
-    loss = F.nll_loss(before, actions).item()
-
-    def effect(after: Tensor) -> Effect:
-        new = F.nll_loss(after, actions).item()
-        moved = before.exp() * (before - after)  # not a number where neither is possible
-        kl = moved.nan_to_num(0.0).sum(-1).mean().item()
-        return Effect(new, new / loss - 1, kl)
-
-    found = {"nothing": effect(before)}
+    found = {"nothing": effect(before, before, actions)}
     for group in ("past", "future"):
-        found[f"{group} hidden"] = effect(_answers(model, batches, group))
+        after = _answers(model, batches, group)
+        found[f"{group} hidden"] = effect(before, after, actions)
         generator = torch.Generator().manual_seed(derive("test", "resampled", seed))
-        found[f"{group} resampled"] = effect(_answers(model, batches, group, generator))
+        after = _answers(model, batches, group, generator)
+        found[f"{group} resampled"] = effect(before, after, actions)
     return found
 
 
@@ -156,7 +149,7 @@ def record(model: LEAP, untrained: nn.Module, dataset: str, seed: int, **more: A
         maps = last_layer(model, untrained, batches, which, seed)
         for row in attention_maps.table(measures(), maps):
             scores[f"{which}, {row['maps']}: {row['measure']}"] = row["estimate"]
-    for name, effect in effects(model, batches, seed).items():
-        scores |= {f"{name}: {field}": value for field, value in effect._asdict().items()}
+    for name, lost in effects(model, batches, seed).items():
+        scores |= {f"{name}: {field}": value for field, value in lost._asdict().items()}
     config = {"layer": "last", "windows": WINDOWS, "episodes": EPISODES}
     return results.record(METHOD, dataset, seed, config=config, scores=scores, **more)

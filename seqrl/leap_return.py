@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seqrl.leap import LEAP, LEAPConfig, starts_of
 from seqrl.leap_policy import LEAPPolicy
-from seqrl.policies import ReturnsToGo
+from seqrl.policies import ReturnsToGo, return_scale
 from seqrl.trajectories import Trajectories
 from seqrl.transformer import init_weights
 
@@ -33,8 +33,7 @@ class ReturnLEAPConfig(LEAPConfig):
     @classmethod
     def for_data(cls, data: Trajectories, **fields: Any) -> Self:
         """See `LEAPConfig.for_data`; `return_scale`: the largest return in the data, at least 1."""
-        scale = max(1.0, float(data.returns_to_go().abs().max()))
-        return super().for_data(data, **{"return_scale": scale, **fields})
+        return super().for_data(data, **{"return_scale": return_scale(data), **fields})
 
     def build(self) -> ReturnLEAP:
         return ReturnLEAP(self)

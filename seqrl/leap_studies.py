@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqrl import leap_attention, leap_energy, results
+from seqrl import experiments, leap_attention, leap_energy, results
 from seqrl.constraints import Avoid, Filtered
 from seqrl.energy_search import Search
 from seqrl.environments.levels import ADAPTATION, COMPOSITION, GENERALIZATION
 from seqrl.evaluation import EPISODES, Evaluation, evaluate
-from seqrl.experiments import untrained
 from seqrl.leap import LEAP
 from seqrl.results import Row
 from seqrl.rollout import Policy
@@ -99,7 +98,7 @@ def refinement_records(trained: Trained, dataset: str, seed: int, episodes: int)
         search = leap_energy.greedy(N) if kind == "greedy" else Search(N, chains)
         run = evaluate(trained.model.policy(search=search, execute=execute), level, episodes)
         config = {"search": kind, "chains": chains, "iterations": N, "execute": execute}
-        yield _record(REFINEMENT, dataset, seed, config, run, trained)
+        yield experiments.tested_record(REFINEMENT, dataset, seed, config, run, trained)
 
 
 def constrained_records(
@@ -110,8 +109,8 @@ def constrained_records(
     levels = ADAPTATION[2:] if maze else (*ADAPTATION[:2], *COMPOSITION)
     for (level, name, how), run in constrained(models, levels, n).items():
         config = {"level": level, "model": name, "how": how}
-        row = _record(CONSTRAINED, dataset, seed, config, run, models[name])
-        yield {**row, "scores": {**row["scores"], "burned": float(burned(run).mean())}}
+        more = {"burned": float(burned(run).mean())}
+        yield experiments.tested_record(CONSTRAINED, dataset, seed, config, run, models[name], more)
 
 
 def generalization_records(
@@ -126,7 +125,7 @@ def generalization_records(
                 policy = trained.policy(**options)
                 config = {"level": level, "model": name, "iterations": N}
                 run = evaluate(policy, level, n)
-                yield _record(ROOMS, dataset, seed, config, run, trained)
+                yield experiments.tested_record(ROOMS, dataset, seed, config, run, trained)
 
 
 def summed_records(
@@ -136,9 +135,11 @@ def summed_records(
     pairs = {"one": (trained, ()), "other": (other, ()), "sum": (trained, (other.model,))}
     for level in (*COMPOSITION, dataset.partition("/")[0]):
         for name, (model, others) in pairs.items():
-            policy = model.policy(constraints=[Avoid()], others=others)
+            policy = model.policy(constraints=[LAVA], others=others)
             config = {"level": level, "energies": name}
-            yield _record(SUMMED, dataset, seed, config, evaluate(policy, level, n), model)
+            yield experiments.tested_record(
+                SUMMED, dataset, seed, config, evaluate(policy, level, n), model
+            )
 
 
 def energy_record(trained: Trained, dataset: str, seed: int, episodes: int) -> Row:
@@ -152,20 +153,6 @@ def energy_record(trained: Trained, dataset: str, seed: int, episodes: int) -> R
     return results.record(ENERGY, dataset, seed, config=config, scores=scores, **of)
 
 
-def _record(
-    method: str, dataset: str, seed: int, config: dict[str, Any], run: Evaluation, trained: Trained
-) -> Row:
-    return results.record(
-        method,
-        dataset,
-        seed,
-        config=config,
-        scores=run.scores,
-        episodes=run.episodes,
-        checkpoint=trained.card["sha256"],
-    )
-
-
 def main(words: Sequence[str] | None = None) -> None:
     """Makes the records of one study of a trained LEAP, and writes them into a folder."""
     parser = argparse.ArgumentParser(prog="seqrl.leap_studies", description=main.__doc__)
@@ -173,13 +160,13 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("study", choices=studies)
     parser.add_argument("dataset", help="LEVEL/KIND that the model was trained on")
     parser.add_argument("checkpoint", type=Path, help="the trained LEAP")
-    parser.add_argument("--other", type=Path, action="append", default=[], help="NAME=checkpoint")
+    parser.add_argument("--other", action="append", default=[], help="NAME=checkpoint")
     parser.add_argument("--seed", type=int, default=0, help="the model's training seed")
     parser.add_argument("--episodes", type=int, default=EPISODES, help="that are tested")
     parser.add_argument("--out", type=Path, default=results.shipped())
     a = parser.parse_args(words)
     torch.set_num_threads(1)
-    others = dict(str(pair).split("=", 1) for pair in a.other)
+    others = dict(pair.split("=", 1) for pair in a.other)
     models = {"LEAP": load(a.checkpoint), **{name: load(path) for name, path in others.items()}}
     if a.study == "summed" and len(models) != 2:
         parser.error("summed needs one --other NAME=checkpoint.")
@@ -199,7 +186,7 @@ def _rows(a: argparse.Namespace, models: dict[str, Trained]) -> Iterable[Row]:
         return summed_records(leap, others[0], a.dataset, a.seed, a.episodes)
     if a.study == "rooms":
         return generalization_records(models, a.dataset, a.seed, a.episodes)
-    start = untrained(leap.model.config, a.seed)
+    start = experiments.untrained(leap.model.config, a.seed)
     of = {"checkpoint": leap.card["sha256"]}
     return [leap_attention.record(leap.model, start, a.dataset, a.seed, **of)]
 

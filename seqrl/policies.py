@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seqrl.actions import Actions
 from seqrl.rollout import Step
+from seqrl.trajectories import Trajectories
 
 PER_WINDOW = ("map", "mission")  # what an encoder takes once a window, not at every step
 
@@ -55,6 +56,11 @@ def check_observation(observation: Mapping[str, np.ndarray], expected: Mapping[s
             raise PolicyError(
                 f"this model was made for {key!r} of shape {tuple(shape)}, not {tuple(found)}."
             )
+
+
+def return_scale(data: Trajectories) -> float:
+    """By what a model divides returns-to-go: the largest in the data, at least 1."""
+    return max(1.0, float(data.returns_to_go().abs().max()))
 
 
 class ReturnsToGo:

@@ -111,7 +111,8 @@ def write_whole(path: Path | str, content: bytes) -> None:
 def file_name(method: str, dataset: str, seed: int, config: dict[str, Any]) -> str:
     """The run's own file: the same run gets the same name, another config another."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{method}-{dataset}-seed{seed}-{digest}.json".replace("/", "-").replace("%", "")
+    name = f"{method}-{dataset}-seed{seed}-{digest}.json"
+    return name.translate({ord("/"): "-", ord(" "): "-", ord("%"): None})
 
 
 def write(run: Row, folder: Path | str) -> Path:
@@ -165,8 +166,9 @@ def made_by(runs: Sequence[Row]) -> str:
         return "Not recorded yet."
     commits = ", ".join(sorted({(run["commit"] or "")[:7] or "no checkout" for run in runs}))
     days = sorted({run["time"][:10] for run in runs})
+    count = f"{len(runs)} run" + "s" * (len(runs) > 1)
     return (
-        f"Recorded: {len(runs)} runs, training seeds {all_of('seed')}, commit {commits}, "
+        f"Recorded: {count}, training seeds {all_of('seed')}, commit {commits}, "
         f"{all_of('hardware')}, {' to '.join(dict.fromkeys((days[0], days[-1])))}."
     )
 

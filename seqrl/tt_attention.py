@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqrl import attention_maps, results
 from seqrl.attention_maps import Maps
-from seqrl.dt_attention import Effect, held_out
+from seqrl.dt_attention import Effect, effect, held_out
 from seqrl.interventions import hidden
 from seqrl.results import Row
 from seqrl.tokens import Layout
@@ -145,17 +144,10 @@ def cuts(model: Any, batches: Sequence[Batch]) -> dict[str, dict[str, Effect]]:
         with hidden(model, far_hidden(layout, K * layout.C - 1, K, kept)):
             after, _ = last_outputs(model, batches)
         found[str(kept)] = {
-            name: _effect(before[:, part], after[:, part], targets[:, part])
+            name: effect(before[:, part], after[:, part], targets[:, part])
             for name, part in parts.items()
         }
     return found
-
-
-def _effect(before: Tensor, after: Tensor, targets: Tensor) -> Effect:
-    """Of log-probabilities (B, columns, V + 1), -inf where a column has no such token."""
-    losses = [F.nll_loss(x.flatten(0, 1), targets.flatten()).item() for x in (before, after)]
-    kl = torch.where(before > -torch.inf, before.exp() * (before - after), 0.0)
-    return Effect(losses[1], losses[1] / losses[0] - 1, kl.sum(-1).mean().item())
 
 
 def batches_of(level: str, K: int, episodes: int = EPISODES, size: int = 100) -> list[Batch]:
@@ -178,9 +170,8 @@ def record(model: Any, untrained: nn.Module, dataset: str, seed: int) -> Row:
     rows = attention_maps.table(measures(layout, K * layout.C - 1), maps)
     scores = {f"{row['maps']}: {row['measure']}": row["estimate"] for row in rows}
     for kept, effects in cuts(model, batches).items():
-        for part, effect in effects.items():
-            more = {f"{kept} kept, {part}: {k}": x for k, x in effect._asdict().items()}
-            scores |= more
+        for part, lost in effects.items():
+            scores |= {f"{kept} kept, {part}: {k}": x for k, x in lost._asdict().items()}
     windows = sum(len(batch.actions) for batch in batches)
     config = {"layer": "last", "windows": windows, "episodes": EPISODES}
     heads = by_head(layout, maps)

@@ -17,9 +17,8 @@ from typing import Any
 import torch
 
 from seqrl import datasets, experiments, results, transitions, tt_attention
-from seqrl.augment import augment
 from seqrl.beam_search import BeamSearch
-from seqrl.evaluation import EPISODES, VALIDATION, Evaluation, evaluate
+from seqrl.evaluation import EPISODES, VALIDATION, evaluate
 from seqrl.results import Row
 from seqrl.rollout import Policy
 from seqrl.shipped import path_of
@@ -70,14 +69,14 @@ def planning_record(
     seconds = time.process_time() - start
     cpu = {"cpu_ms_per_action": 1000 * seconds / int(found.lengths.sum())}
     config = {"search": name, "stream": stream}
-    return _record(PLANNING, dataset, seed, config, found, trained, **cpu)
+    return experiments.tested_record(PLANNING, dataset, seed, config, found, trained, cpu)
 
 
 def context_record(trained: Trained, dataset: str, seed: int, k: int, episodes: int) -> Row:
     """A trained model's test episodes where it remembers k executed transitions."""
     search = replace(trained.model.config.search, context=k)
     found = evaluate(trained.model.policy(search), trained.env, episodes)
-    return _record(CONTEXT, dataset, seed, {"context": k}, found, trained)
+    return experiments.tested_record(CONTEXT, dataset, seed, {"context": k}, found, trained)
 
 
 def single_step(
@@ -87,13 +86,8 @@ def single_step(
     config = SingleStepConfig.for_data(data, size.width, context=size.context)
     model = experiments.untrained(config, seed)
     assert isinstance(model, SingleStep)
-    recipe: dict[str, Any] = {"steps": size.steps, "batch": size.batch, "lr": size.lr}
-
-    def windows(batch: int, generator: torch.Generator) -> Any:
-        drawn = data.windows(size.context, batch, generator)
-        return augment(drawn, generator) if size.augment else drawn
-
-    fit(model, windows, seed=seed, progress=progress, **recipe)
+    windows = experiments.sampler(model, data, size.augment)
+    fit(model, windows, seed=seed, progress=progress, **size.recipe)
     return model
 
 
@@ -134,14 +128,8 @@ def bins_record(dataset: str, seed: int, kind: str, episodes: int, **changes: An
     config = experiments.METHODS["tt"].config(data, size)
     few = transitions.columns(data, config.discount, config.columns[:4], FEW, kind)  # type: ignore[arg-type]
     model: Any = experiments.untrained(replace(config, columns=few), seed)
-    recipe: dict[str, Any] = {"steps": size.steps, "batch": size.batch, "lr": size.lr}
-    history = fit(
-        model,
-        lambda batch, g: augment(model.sample(data, batch, g), g),
-        seed=seed,
-        progress=False,
-        **recipe,
-    )
+    sample = experiments.sampler(model, data, size.augment)
+    history = fit(model, sample, seed=seed, progress=False, **size.recipe)
     found = evaluate(model.policy(), data.info["env"], episodes, stream=VALIDATION)
     return results.record(
         BINS,
@@ -173,36 +161,17 @@ def rooms_record(method: str, seed: int, episodes: int, keep: Path, **changes: A
     trained, history = experiments.train(method, data, seed, size, folder)
     tried = experiments.choose_target(trained, data, folder / "model.safetensors")
     found = experiments.test(trained, episodes)
-    more = {"seconds": history.seconds, "setting": asdict(size), "targets_tried": tried}
-    return _record(method, ROOMS_DATA, seed, changes, found, trained, **more)
+    more: dict[str, Any] = {
+        "seconds": history.seconds,
+        "setting": asdict(size),
+        "targets_tried": tried,
+    }
+    return experiments.tested_record(method, ROOMS_DATA, seed, changes, found, trained, **more)
 
 
 def rooms_model() -> Trained:
     """The Trajectory Transformer of the four rooms, seed 0, as it comes with the package."""
     return load(path_of("tt", ROOMS, ROOMS_DATA.rpartition("/")[2]))
-
-
-def _record(
-    method: str,
-    dataset: str,
-    seed: int,
-    config: dict[str, Any],
-    found: Evaluation,
-    trained: Trained,
-    **more: Any,
-) -> Row:
-    extra: dict[str, Any] = {k: more.pop(k) for k in ("cpu_ms_per_action",) if k in more}
-    return results.record(
-        method,
-        dataset,
-        seed,
-        config=config,
-        scores={**found.scores, **extra},
-        episodes=found.episodes,
-        target_return=trained.target,
-        checkpoint=trained.card["sha256"],
-        **more,
-    )
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -18,10 +18,10 @@ from seqrl import datasets, results
 from seqrl.behavior import ShortestPath
 from seqrl.environments import make_envs
 from seqrl.evaluation import evaluate
+from seqrl.experiments import untrained
 from seqrl.imitation import BCConfig
 from seqrl.iql import IQLConfig
 from seqrl.rollout import rollout
-from seqrl.seeds import derive
 from seqrl.training import every, fit
 from seqrl.trajectories import Trajectories
 from seqrl.windows import Batch, Windows
@@ -67,9 +67,7 @@ def build(
     else:
         own = {"discount": DISCOUNT, "average": average, **special}
         config = IQLConfig.for_data(data, width, **{**own, **fields})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive("train", "weights", seed))
-        return config.build()
+    return untrained(config, seed)
 
 
 def exam(level: str = LEVEL, episodes: int = 400) -> Exam:
@@ -158,8 +156,7 @@ def main(folder: Path) -> None:
             for method in METHODS:
                 if (method, f"{LEVEL}/{kind}", seed) not in done:
                     run, _ = study(method, f"{LEVEL}/{kind}", seed)
-                    path = results.write(run, folder)
-                    path.rename(path.with_name(path.name.replace(" ", "-")))
+                    results.write(run, folder)
                     print(method, kind, seed, run["scores"], flush=True)
 
 

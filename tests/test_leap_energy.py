@@ -1,59 +1,44 @@
 """Energies of plans: what episodes begin with, what falls, what is correlated."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from seqrl import checkpoints, datasets, leap_energy
+from seqrl import leap_energy
 from seqrl.energy_search import Search
 from seqrl.evaluation import evaluate
-from seqrl.experiments import untrained
-from seqrl.leap import LEAPConfig
-from seqrl.trained import load
-from seqrl.transformer import TransformerConfig
 
 torch.set_num_threads(1)
 LEVEL, H = "GoToLocalS7N5", 4
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    data = datasets.collect(LEVEL, "expert", 8, processes=1, progress=False)
-    trunk = TransformerConfig(layers=1, heads=2, width=16, activation="gelu")
-    model = untrained(LEAPConfig.for_data(data, horizon=H, trunk=trunk), 0)
-    path: Path = tmp_path_factory.mktemp("leap") / "model.safetensors"
-    card = {"data": checkpoints.data_card(data), "recipe": {}}
-    checkpoints.save_model(path, model, card)
-    return load(path)
-
-
-def test_an_episode_begins_with_the_plan_it_was_given(trained):
+def test_an_episode_begins_with_the_plan_it_was_given(trained_leap):
     plans = torch.tensor([[0, 1, 0, 1], [1, 7, 2, 2], [2, 0, 0, 0]])
     one = leap_energy.greedy(1)
-    policy = leap_energy.Begins(trained.model.policy(search=one), plans, trained.model.config.end)
+    policy = leap_energy.Begins(
+        trained_leap.model.policy(search=one), plans, trained_leap.model.config.end
+    )
     data = evaluate(policy, LEVEL, 3, rows=2).trajectories
-    usual = evaluate(trained.model.policy(search=one), LEVEL, 3).trajectories
+    usual = evaluate(trained_leap.model.policy(search=one), LEVEL, 3).trajectories
     for e, given in enumerate(([0, 1, 0, 1], [1], [2, 0, 0, 0])):
         played = data.episode(e)["actions"].tolist()
         assert played[: len(given)] == given[: len(played)]
     assert len(data) == len(usual) == 3
 
 
-def test_energies_of_the_lowest_plan_never_rise(trained):
-    data = evaluate(trained.model.policy(search=leap_energy.greedy(1)), LEVEL, 6).trajectories
+def test_energies_of_the_lowest_plan_never_rise(trained_leap):
+    data = evaluate(trained_leap.model.policy(search=leap_energy.greedy(1)), LEVEL, 6).trajectories
     batch = leap_energy.first_steps(data, H)
     assert batch.mask[:, 0].all() and (batch.timesteps[:, 0] == 0).all()
-    curves = leap_energy.energy_curves(leap_energy.found(trained.model, batch, Search(6, 3)))
+    curves = leap_energy.energy_curves(leap_energy.found(trained_leap.model, batch, Search(6, 3)))
     assert (np.diff(curves["lowest so far"]) <= 1e-9).all() and len(curves["plan of a chain"]) == 6
-    last = leap_energy.found(trained.model, batch, leap_energy.greedy(2))
+    last = leap_energy.found(trained_leap.model, batch, leap_energy.greedy(2))
     with pytest.raises(ValueError, match="kept no energies"):
         leap_energy.energy_curves(last)
 
 
-def test_the_plan_that_is_kept_is_the_first_of_those_judged(trained):
-    what = leap_energy.judged(trained.model, LEVEL, 5, candidates=3, search=Search(3, 2))
+def test_the_plan_that_is_kept_is_the_first_of_those_judged(trained_leap):
+    what = leap_energy.judged(trained_leap.model, LEVEL, 5, candidates=3, search=Search(3, 2))
     assert what.energies.shape == what.lengths.shape == what.success.shape == (5, 3)
     assert np.isfinite(what.energies).all() and (what.shortest > 0).all()
     assert set(leap_energy.correlations(what)) <= {

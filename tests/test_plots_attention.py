@@ -13,7 +13,8 @@ from seqrl.animations_attention import reading
 from seqrl.transformer import causal_mask
 
 matplotlib.use("agg")
-import matplotlib.pyplot as plt
+
+pytestmark = pytest.mark.usefixtures("house")
 
 MASK = causal_mask(4)
 WEIGHTS = MASK / MASK.sum(1, keepdim=True)
@@ -23,13 +24,6 @@ ROWS = [
     for m in ("band", "first")
     for s, e in (("trained", 0.8), ("uniform", 0.3))
 ]
-
-
-@pytest.fixture(autouse=True)
-def house():
-    style.use_style()
-    yield
-    plt.close("all")
 
 
 def everything():

@@ -20,6 +20,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("house")
 
 ASKED = [-20.0, -5.0, 0.0]
 RETURNS = {
@@ -29,13 +30,6 @@ RETURNS = {
 SEEN = np.array([-60.0, -19.9, -4.2, -4.2, -4.2, -4.2, -1.0])  # as much as 4 times the same
 ROWS = {"DT": {"shown": (9, 10), "unseen": (1, 4)}, "BC": {"shown": (0, 10), "unseen": (4, 4)}}
 LINES = {"DT": [0.1, 0.5, 0.2, 0.2], "even": [0.25] * 4}
-
-
-@pytest.fixture(autouse=True)
-def house():
-    style.use_style()
-    yield
-    plt.close("all")
 
 
 def everything():

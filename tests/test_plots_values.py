@@ -11,7 +11,8 @@ from seqrl import plots_values, style
 from seqrl.plots_values import Claims
 
 matplotlib.use("agg")
-import matplotlib.pyplot as plt
+
+pytestmark = pytest.mark.usefixtures("house")
 
 RUN = Claims([10, 20, 30], [-1.0, 0.5, 2.0], [-9.0, -5.0, -4.0])
 RUNS = {m: {"expert": [RUN, RUN], "random": [RUN]} for m in ("fitted Q", "CQL")}
@@ -21,13 +22,6 @@ EARNED = {
     "expert": {"fitted Q": [-9.0, -8.0, -8.5], "BC": [-2.0, -2.1, -2.2]},
     "random": {"fitted Q": [-2.0], "BC": [-7.0]},
 }
-
-
-@pytest.fixture(autouse=True)
-def house():
-    style.use_style()
-    yield
-    plt.close("all")
 
 
 def everything():
