@@ -72,7 +72,7 @@ class Setting:
 
 
 GRID = Setting()
-KEY_TO_DOOR = Setting(context=30, steps=1000, batch=96)  # whole episodes, few of which succeed
+KEY_TO_DOOR = Setting(context=30, steps=2000, batch=96)  # whole episodes; chosen on validation
 
 
 @dataclass(frozen=True)
