@@ -50,9 +50,19 @@ class Conditionals:
         model.trunk(prefix, self.mask, cache=self.cache)
 
     def __call__(self, plans: Tensor, hidden: Tensor, rows: Tensor) -> Tensor:
-        """log p of every action at every position of plans (R, H), (R, H, V)."""
-        x = self.model.embed(self.model.shown(plans, hidden), self.here[rows])
-        return self.model.outputs(self.model.trunk(x, self.mask, cache=self.cache.select(rows)))
+        """log p of every action (R, H, V) at the hidden positions of plans (R, H).
+
+        What is hidden comes first, so that the last block reads nothing else.
+        """
+        order = (~hidden).byte().argsort(dim=1, stable=True)  # (R, H)
+        most = order[:, : int(hidden.sum(1).max())]
+        tokens = self.model.shown(plans, hidden).gather(1, order)
+        x = self.model.embed(tokens, self.here[rows], order)
+        read = slice(0, most.shape[1])
+        x = self.model.trunk(x, self.mask, cache=self.cache.select(rows), read=read)
+        found = self.model.outputs(x, most)  # (R, most hidden in a plan, V)
+        log_p = found.new_zeros(*plans.shape, found.shape[-1])
+        return log_p.scatter(1, most[..., None].expand_as(found), found)
 
 
 class LEAPPolicy:

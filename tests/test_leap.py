@@ -69,7 +69,7 @@ def test_conditionals_with_a_kept_prefix_equal_whole_forwards(data):
     with torch.no_grad():
         log_p = model.conditionals(batch.observations)
         whole = model.log_p(model.prefix(batch.observations)[rows], model.shown(plans, hidden))
-        assert torch.allclose(log_p(plans, hidden, rows), whole, atol=1e-5)
+        assert torch.allclose(log_p(plans, hidden, rows)[hidden], whole[hidden], atol=1e-5)
         both = [f(log_p, plans, rows) for f in (energies, energies_plain)]
     assert torch.allclose(*both, atol=1e-5)
 
