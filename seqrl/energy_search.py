@@ -21,9 +21,9 @@ from torch import Tensor
 NOTHING = -1  # stands in a plan where nothing has been decided
 CHUNK = 8192  # rows of one call while energies are computed, to bound the memory
 
-# (plans (R, H) int64, hidden (R, H) bool, rows (R,)) -> log p of every action, (R, H, V), of which
-# only what is hidden is read. `rows` says which environment a plan is for; what is hidden or NOTHING
-# must not be looked at.
+# (plans (R, H) int64, hidden (R, H) bool, rows (R,)) -> log p of every action, (R, H, V),
+# of which only what is hidden is read. `rows` says which environment a plan is for; what is hidden
+# or NOTHING must not be looked at.
 Conditionals = Callable[[Tensor, Tensor, Tensor], Tensor]
 # (plans (R, H), NOTHING where not decided yet, rows (R,)) -> (R,), inf where a plan is forbidden.
 Added = Callable[[Tensor, Tensor], Tensor]

@@ -17,6 +17,7 @@ from seqrl.experiments import GRID, KEY_TO_DOOR, METHODS, QUANTILES, Setting, lo
 from seqrl.policies import PolicyError
 from seqrl.rollout import rollout
 from seqrl.sweep import Run
+from seqrl.trajectories import concatenate
 
 torch.set_num_threads(1)
 LEVEL, DATA = "GoToLocalS7N5", "GoToLocalS7N5/expert-20"
@@ -88,7 +89,9 @@ def test_a_setting_is_that_of_the_data_with_some_fields_replaced(data):
     assert experiments.setting(data, {"lr": 0.1}, "leap") == replace(GRID, steps=1000, lr=0.1)
     assert asdict(experiments.setting(data, {"steps": 7})) == {**asdict(GRID), "steps": 7}
     world = envs("view", 2)
-    assert experiments.setting(rollout(Random(world), world, 2, 0), {}) == KEY_TO_DOOR
+    walks = rollout(Random(world), world, 2, 0)
+    assert experiments.setting(walks, {}) == KEY_TO_DOOR
+    assert experiments.setting(concatenate([walks] * 501), {}) == replace(KEY_TO_DOOR, steps=4000)
     world = envs("graph", 2)
     assert not experiments.setting(rollout(Random(world), world, 2, 0), {}).augment
 
