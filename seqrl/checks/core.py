@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqrl.checks.guard import Failed, Guarded, NotWritten, show
+from seqrl.checks.guard import Failed, Guarded, NotWritten, as_numpy, show
 
 SEEDS = (0, 1, 2)  # of the self-check; an autograder adds its own
 
@@ -165,8 +165,7 @@ def compare(
 
 def as_array(value: Any, what: str) -> np.ndarray:
     """`value` (array, list, tensor on any device) as a NumPy array of numbers or truth values."""
-    if hasattr(value, "detach"):  # a tensor, without importing torch
-        value = value.detach().cpu().numpy()
+    value = as_numpy(value)
     try:
         array = np.asarray(value)
     except Exception:

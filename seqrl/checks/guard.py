@@ -173,20 +173,29 @@ def own_line(function: Callable[..., Any], trace: TracebackType | None) -> str:
     return found
 
 
+def as_numpy(value: Any) -> Any:
+    """A tensor, on any device, as an array; anything else as it is. Imports no torch."""
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value
+
+
 def same(one: Any, other: Any) -> bool:
-    """Equality that also holds for arrays, NaN included, and for containers of them."""
+    """Equality that also holds for arrays and tensors, NaN included, and containers of them."""
     if type(one) is not type(other):
         return False
+    one, other = as_numpy(one), as_numpy(other)
     if isinstance(one, np.ndarray):
         same_form = one.dtype == other.dtype and one.shape == other.shape
         return same_form and one.tobytes() == other.tobytes()
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(map(same, one.values(), other.values()))
     return bool(one == other)
 
 
 def show(value: Any) -> str:
     """A value in one short piece of text; long arrays are cut in the middle."""
+    value = as_numpy(value)
     if isinstance(value, np.ndarray):
         style: Any = {"float_kind": show_float, "int": str, "bool": str}
         text = np.array2string(value, threshold=12, separator=", ", formatter=style)
