@@ -175,6 +175,15 @@ def as_array(value: Any, what: str) -> np.ndarray:
     return array
 
 
+def in_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function for tensors: it gets arrays in their place. For references and mistakes."""
+
+    def converted(*arguments: Any) -> Any:
+        return function(*map(as_numpy, arguments))
+
+    return converted
+
+
 def close(one: np.ndarray, other: np.ndarray) -> bool:
     """Equal shapes, and equal numbers as far as single precision can tell."""
     return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-5)
