@@ -179,11 +179,13 @@ def attention(draw: np.random.Generator, heads: int, steps: int, C: int, hide: b
 
 def cases(seeds: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     """(weights, mask, C): four tokens by hand, then random maps, with and without hidden keys."""
-    rows = [[1, 0, 0, 0], [1, 0, 0, 0], [0.5, 0, 0.5, 0], [0.25, 0, 0, 0.75]]
-    by_hand, causal = np.array([rows]), np.tri(4, dtype=bool)
-    yield by_hand, causal, 2
-    yield by_hand, causal, 1
-    yield by_hand, causal & (np.arange(4) != 1), 2  # token 1 is hidden
+    one = [[1, 0, 0, 0], [1, 0, 0, 0], [0.5, 0, 0.5, 0], [0.25, 0, 0, 0.75]]
+    other = [[1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0.5, 0, 0.5, 0]]
+    causal = np.tri(4, dtype=bool)
+    hidden = causal & (np.arange(4) != 1)  # token 1
+    yield np.array([one]), causal, 2
+    yield np.array([one, other]), causal, 2
+    yield np.array([one, other]), hidden, 1
     for seed in seeds:
         draw = generator("test", "check 4.5", seed)
         yield attention(draw, 2, 2, 3, False)
