@@ -32,6 +32,7 @@ class Cached:
         self.column, self.stored = self.N, 0
         self.room = horizon * (self.C - 1) - self.N  # the last value is hidden, too
         self.blocks = [_Fused(block) for block in model.trunk.blocks]
+        self.free: dict[int, Tensor] = {}  # by the number of rows
         self.own = self._own(len(prefix.tokens))
         self._read_prefix(prefix)
 
@@ -55,14 +56,19 @@ class Cached:
 
         old, n = self.own, self.stored
         self.own = self._own(len(flat))
-        if n:
-            self.own[..., :n, :] = old[..., :n, :].index_select(2, flat)
+        torch.index_select(old[..., :n, :], 2, flat, out=self.own[..., :n, :])
+        self.free[old.shape[2]] = old
         self.imagined, self.logits = chosen(self.imagined), chosen(self.logits)
         if self.world is not None:
             self.seen = chosen(self.seen)
 
     def _own(self, rows: int) -> Tensor:
-        """Room for keys and values: (2, layers, rows, heads, tokens, D / heads)."""
+        """Room for keys and values: (2, layers, rows, heads, tokens, D / heads).
+
+        What was left before is taken again: fresh memory costs the system more than the copy.
+        """
+        if rows in self.free:
+            return self.free.pop(rows)
         trunk = self.model.trunk
         heads, width = trunk.config.heads, trunk.config.width
         size = (2, len(self.blocks), rows, heads, self.room, width // heads)
