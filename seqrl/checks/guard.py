@@ -13,11 +13,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+
+from seqrl.checks.process import ask, portable
 
 TIME_LIMIT = 3.0  # seconds a call; every right answer needs milliseconds
 
@@ -59,8 +61,7 @@ class Guarded:
         given = copy.deepcopy(arguments)
         outcome = call_within(limit, self.function, given, processor)
         if outcome is None:
-            sentence = f"It was still running after {limit:g} seconds and was stopped. "
-            raise TooSlow(sentence + "Does every loop come to an end?", self.case(arguments))
+            raise self.too_slow(arguments, limit)
         value, error, self.seconds = outcome
         if isinstance(error, NotImplementedError) and raised_in(self.function, error):
             raise NotWritten(f"`{self.name}` is not written yet.")
@@ -76,6 +77,16 @@ class Guarded:
         if value is None or value is ...:
             raise NotWritten(f"`{self.name}` returns nothing. If it is written: does it `return`?")
         return value
+
+    def elsewhere(self, calls: Sequence[tuple[Any, ...]]) -> list[bool] | None:
+        """The truth values it returns in a Python process just started, or None (see `process`)."""
+        program = portable(self.function)
+        return None if program is None else ask(program, calls)
+
+    def too_slow(self, arguments: tuple[Any, ...], limit: float) -> TooSlow:
+        """What to raise when a call ran out of time."""
+        sentence = f"It was still running after {limit:g} seconds and was stopped. "
+        return TooSlow(sentence + "Does every loop come to an end?", self.case(arguments))
 
     def case(self, arguments: tuple[Any, ...]) -> str:
         """The call as text, such as `returns_to_go(rewards=[1. 2.], discount=0.5)`."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from seqrl.checks.core import Exercise, as_array
 from seqrl.checks.guard import Failed, Guarded, show
-from seqrl.checks.process import ask, portable
 from seqrl.seeds import generator
 
 
@@ -152,8 +151,7 @@ def judge_process(student: Guarded) -> None:
     in the old order: a salt has stayed the same, a draw has not.
     """
     maps = random_maps(secrets.randbits(60), 200)
-    program = portable(student.function)
-    answers = program and ask(program, [(maps[::-1], 0.5), (maps, 0.5)])
+    answers = student.elsewhere([(maps[::-1], 0.5), (maps, 0.5)])
     today, sentence = sides(student, maps, 0.5), SALTED
     if answers and len(answers) == 2 * len(maps):
         tomorrow, again = np.array(answers[: len(maps)])[::-1], np.array(answers[len(maps) :])
