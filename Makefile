@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
-.PHONY: book test env lint unit nbval bench notebooks site-test constraints ship clean
+.PHONY: book test env lint unit nbval bench notebooks pack site-test constraints ship clean
 .DEFAULT_GOAL := book
 
 book: env  ## execute the pages and write _build/html/index.html
@@ -41,6 +41,10 @@ bench: env  ## measured speeds, as ratios of one run
 
 notebooks: env  ## remake the .ipynb files from their MyST sources
 	SEQRL_SPEED=smoke $(PY) book/_tools/notebooks.py --force
+
+pack: env  ## an exercise sheet's notebooks, rubric and autograder in one zip: make pack CH=03
+	@test -n "$(CH)" || { echo "Say which chapter: make pack CH=03"; exit 1; }
+	$(PY) book/_tools/pack.py "$(CH)"
 
 site-test: env  ## drive Chromium over the built pages
 	$(PY) book/_tools/site_test.py

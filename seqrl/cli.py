@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from seqrl import cli_runs
+from seqrl import cli_grade, cli_runs
 
 _ORIGIN = ("env", "policy", "epsilon", "reward", "view", "split", "stream", "seed", "seqrl")
 _POLICIES = ("expert", "noisy", "mixed", "bot", "random")
@@ -160,4 +160,9 @@ def _actions(data: Any) -> str:
     return ", ".join(f"{name} {n / data.steps:.1%}" for name, n in zip(names, counts) if n)
 
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (_add_collect, _add_info, *cli_runs.COMMANDS)
+COMMANDS: tuple[Callable[[Any], None], ...] = (
+    _add_collect,
+    _add_info,
+    *cli_runs.COMMANDS,
+    *cli_grade.COMMANDS,
+)

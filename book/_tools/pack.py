@@ -1,0 +1,204 @@
+"""`make pack CH=03`: all that an instructor needs for one exercise sheet, in one zip.
+
+    python book/_tools/pack.py 03             writes _build/packs/pack-03.zip
+
+The zip holds the student's notebook, the solution, a rubric, the autograder's manifest and a zip
+for Gradescope. The hidden seeds are drawn anew for every pack and lie nowhere else. Before it is
+written, a pack is tried: the solution gets all points, the student's notebook none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import json
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+from blocks import MystError
+from book_config import ROOT
+
+sys.path.insert(0, str(ROOT))  # a checkout's own package, wherever another one is installed
+
+from seqrl.checks import Exercise, exercise
+from seqrl.grading.grader import Graded, grade
+from seqrl.grading.packs import MANIFEST, Pack, Submission
+from seqrl.grading.report import points
+
+SEEDS = 8  # hidden ones
+SETUP = """\
+#!/usr/bin/env bash
+# Gradescope runs this once, when it builds the image.
+set -euo pipefail
+cd /autograder/source
+python3 -m pip install --quiet uv || python3 -m pip install --quiet --break-system-packages uv
+python3 -m uv venv --quiet --python 3.12 /autograder/environment
+export VIRTUAL_ENV=/autograder/environment
+python3 -m uv pip install --quiet torch --index-url https://download.pytorch.org/whl/cpu
+python3 -m uv pip install --quiet ./seqrl-*.whl
+"""
+RUN = """\
+#!/usr/bin/env bash
+# Gradescope runs this for every submission.
+set -euo pipefail
+cd /autograder
+environment/bin/python -m seqrl grade source submission --gradescope results/results.json
+"""
+README = """\
+# Exercise sheet {name}
+
+- `{name}.ipynb`: the student's notebook.
+- `{name}-solution.ipynb`: the solution.
+- `rubric.md`: points, objectives and what each check asks for.
+- `autograder/pack.json`: the hidden seeds. Keep it to yourself.
+- `gradescope.zip`: upload it as the autograder of a programming assignment.
+
+Without Gradescope, put one notebook or one folder a student into a folder, and run on Linux:
+
+    python -m seqrl grade {zip} SUBMISSIONS
+
+It writes `grades/grades.csv` and one page of feedback a student.
+"""
+
+
+def sheet_name(chapter: str, root: Path = ROOT) -> str:
+    """ "03-decision-transformer" for "3", "03" or that name; ValueError if there is none."""
+    names = sorted(path.stem for path in (root / "solutions").glob("*.md"))
+    number = re.match(r"\d+", chapter)
+    found = [n for n in names if number and int(n.split("-")[0]) == int(number[0])]
+    if not found:
+        there = ", ".join(name.split("-")[0] for name in names)
+        raise ValueError(f"There is no exercise sheet {chapter!r}; there are {there}.")
+    return found[0]
+
+
+def exercises(text: str) -> list[Exercise]:
+    """The exercises of a sheet, in order, by the checks that it calls."""
+    return [exercise(id) for id in dict.fromkeys(re.findall(r'\bcheck\("([\d.]+)"', text))]
+
+
+def imports(notebook: bytes) -> list[str]:
+    """The modules that a notebook's cells import, without the checks."""
+    found: list[str] = []
+    for cell in json.loads(notebook)["cells"]:
+        if cell["cell_type"] != "code" or "setup" in cell["metadata"].get("tags", []):
+            continue
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if isinstance(node, ast.Import):
+                found += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.append(node.module)
+    return [name for name in dict.fromkeys(found) if not name.startswith("seqrl.checks")]
+
+
+def rubric(pack: Pack) -> str:
+    """Points, objectives and what a right answer shows, as Markdown."""
+    total = sum(pack.points.values())
+    lines = [f"# Rubric: {pack.name}", "", f"{total} points in all. An exercise gives all of its"]
+    lines[-1] += " points or none: its check passes on the self-check's cases and on hidden ones."
+    lines += ["", "| Exercise | Points | Minutes | Objectives |", "|:--|--:|--:|:--|"]
+    asked = [exercise(id) for id in pack.points]
+    for e in asked:
+        told = ", ".join(e.objectives)
+        lines.append(f"| {e.id} {e.title} | {pack.points[e.id]} | {e.minutes} | {told} |")
+    for e in asked:
+        lines += ["", f"## {e.id} {e.title}", "", f"`{e.name}({', '.join(e.parameters)})`", ""]
+        lines.append(f"What a right answer is told: {e.shown}")
+    return "\n".join(lines) + "\n"
+
+
+def hidden_seeds() -> tuple[int, ...]:
+    """New ones."""
+    return tuple(secrets.randbits(40) for _ in range(SEEDS))
+
+
+def make(chapter: str, root: Path = ROOT) -> tuple[Pack, dict[str, bytes]]:
+    """The pack of a chapter's sheet, tried, and its files without the one for Gradescope."""
+    name = sheet_name(chapter, root)
+    student = (root / "exercises" / f"{name}.ipynb").read_bytes()
+    solution = (root / "solutions" / f"{name}.ipynb").read_bytes()
+    asked = exercises((root / "solutions" / f"{name}.md").read_text("utf8"))
+    modules = tuple(dict.fromkeys(["torch", *imports(solution)]))
+    worth = {e.id: e.difficulty for e in asked}
+    pack = Pack(name, worth, hidden_seeds(), modules, notebook_seconds=300.0)
+    tried = list(
+        grade(pack, [Submission("solution", "", solution), Submission("sheet", "", student)])
+    )
+    _confirm(pack, tried)
+    slowest = max(graded.seconds for graded in tried)
+    pack = replace(pack, notebook_seconds=float(round(10 + 5 * slowest)))
+    files = {
+        "README.md": README.format(name=name, zip=f"pack-{name[:2]}.zip").encode(),
+        f"{name}.ipynb": student,
+        f"{name}-solution.ipynb": solution,
+        "rubric.md": rubric(pack).encode(),
+        MANIFEST: pack.to_json().encode(),
+    }
+    return pack, files
+
+
+def _confirm(pack: Pack, tried: list[Graded]) -> None:
+    """MystError unless the solution gets all points and the sheet none."""
+    for graded in tried:
+        expected = pack.points.values() if graded.submission.student == "solution" else None
+        got = points(pack, graded)
+        if got != list(expected or [0] * len(got)):
+            told = "\n".join(map(repr, graded.results))
+            raise MystError(f"the {graded.submission.student} of {pack.name} gets {got}:\n{told}")
+
+
+def wheel(root: Path, folder: Path) -> Path:
+    """The package as a wheel in `folder`."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w"]
+    subprocess.run([*command, str(folder), str(root)], check=True)
+    return next(folder.glob("seqrl-*.whl"))
+
+
+def gradescope(pack: Pack, package: Path) -> bytes:
+    """The zip that Gradescope takes as an autograder."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in (("setup.sh", SETUP), ("run_autograder", RUN)):
+            entry = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o100755 << 16  # executable
+            archive.writestr(entry, text)
+        archive.writestr(MANIFEST, pack.to_json())
+        archive.write(package, package.name)
+    return file.getvalue()
+
+
+def write(chapter: str, folder: Path) -> Path:
+    """Make a pack and write it; its path."""
+    pack, files = make(chapter)
+    with tempfile.TemporaryDirectory() as temporary:
+        files["gradescope.zip"] = gradescope(pack, wheel(ROOT, Path(temporary)))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"pack-{pack.name.split('-')[0]}.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(f"{path.stem}/{name}", content)
+    return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="an exercise sheet as a pack for instructors")
+    parser.add_argument("chapter", help="03, or the sheet's name")
+    parser.add_argument("--out", type=Path, default=ROOT / "_build" / "packs")
+    options = parser.parse_args()
+    try:
+        print(f"wrote {write(options.chapter, options.out)}")
+    except (ValueError, OSError) as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
