@@ -58,6 +58,23 @@ def setup_source(repository: Repository) -> str:
     return SETUP.format(needs="\n".join([*lines, row]), archive=repository.archive).rstrip()
 
 
+TELL_MACHINE = """
+
+from seqrl.progress import machine
+
+print(machine())"""
+SAVE_WORDS = """\
+## Save your work
+
+The cell below writes the code that you have run into a notebook: on your Drive in Colab, which asks
+for leave once, and in this folder elsewhere. It can be handed in as it is."""
+
+
+def save_source(stem: str) -> str:
+    """The last code cell of a sheet."""
+    return f'from seqrl.progress import save_progress\n\nsave_progress("{stem}")'
+
+
 def badge_row(path: str, root: Path, repository: Repository) -> str:
     """One line of badges for the notebook at `path` (`book/`, `solutions/` or `exercises/`)."""
     folder, name = path.split("/")

@@ -14,7 +14,7 @@ from bibliography import Bibliography
 from blocks import MystError, parse
 from book_config import MD, Repository, load_config, load_pages, macros
 from book_config import Page as BookPage
-from colab import badge_row, metadata, setup_source
+from colab import SAVE_WORDS, TELL_MACHINE, badge_row, metadata, save_source, setup_source
 from inline import ANCHORED, Page
 from jupytext.myst import myst_to_notebook
 from myst_to_markdown import caption, footnotes, to_markdown
@@ -77,6 +77,10 @@ def convert(book: Book, source: str, target: str) -> nbformat.NotebookNode:
         raise MystError(f"{source}: {error}") from None
     opening = _opening(cells, badge_row(target, book.root, book.repository), page)
     notebook = nbformat.v4.new_notebook()
+    if source.startswith("solutions/"):
+        opening[1].source += TELL_MACHINE
+    if for_students:
+        cells += _closing(source.split("/")[-1].removesuffix(MD))
     notebook.cells = opening + cells
     front = myst_to_notebook(text).metadata
     notebook.metadata.update(metadata(target, front.get("accelerator")))
@@ -147,6 +151,14 @@ def _opening(
         metadata={"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["setup"]},
     )
     return [nbformat.v4.new_markdown_cell(title + badges), setup]
+
+
+def _closing(stem: str) -> list[nbformat.NotebookNode]:
+    """The end of a student's sheet: how to save it. Tests have nothing to save."""
+    save = nbformat.v4.new_code_cell(
+        save_source(stem), metadata={"tags": ["skip-execution", "nbval-skip"]}
+    )
+    return [nbformat.v4.new_markdown_cell(SAVE_WORDS), save]
 
 
 def _book_pages(page: Page) -> list[BookPage]:

@@ -1,0 +1,117 @@
+"""What the instructors' pages compute: the map of objectives, and the common mistakes.
+
+Nothing here is written down twice. Objectives come from the chapters, exercises from the checks,
+mistakes from the banks of wrong answers that the tests hold; `objectives.toml` says only in which
+section an objective is taught.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqrl.checks import Exercise, exercise
+
+OBJECTIVE = re.compile(r"^- \*\*(O\d+\.\d+)\*\* (.+?)[;.]?$", re.M)
+SECTION = re.compile(r"^## (.+)$", re.M)
+CHECK = re.compile(r'^check\("([\d.]+)", (\w+)\)', re.M)
+
+
+class Objective(NamedTuple):
+    """One learning objective: its words, the page that states it, the section that teaches it."""
+
+    id: str
+    words: str
+    page: str
+    section: str
+
+
+def objectives(root: Path) -> list[Objective]:
+    """All objectives in the order of the pages; a section that is not named is empty."""
+    taught = tomllib.loads((root / "book" / "objectives.toml").read_text("utf8"))
+    return [
+        Objective(id, words, path.name, taught.get(id, ""))
+        for path in sorted((root / "book").glob("[0-9]*.md"))
+        for id, words in OBJECTIVE.findall(path.read_text("utf8"))
+    ]
+
+
+def exercises(root: Path) -> dict[str, list[Exercise]]:
+    """The exercises of each sheet, by its name."""
+    return {
+        path.stem: [exercise(id) for id, _ in CHECK.findall(path.read_text("utf8"))]
+        for path in sorted((root / "solutions").glob("*.md"))
+    }
+
+
+def anchor(title: str) -> str:
+    """The address of a section on its page."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def objective_map(root: Path) -> str:
+    """Objective, section, exercise and check, as a table in Markdown."""
+    lines = ["| | Objective | Section | Exercise | Check |", "|:--|:--|:--|:--|:--|"]
+    asked = [e for sheet in exercises(root).values() for e in sheet]
+    for o in objectives(root):
+        mine = [e for e in asked if o.id in e.objectives]
+        told = "<br>".join(f"{e.id} {e.title} ({e.minutes} min)" for e in mine) or "none"
+        calls = "<br>".join(f'`check("{e.id}", {e.name})`' for e in mine)
+        section = f"[{o.section}]({o.page}#{anchor(o.section)})"
+        lines.append(f"| {o.id} | {o.words} | {section} | {told} | {calls} |")
+    return "\n".join(lines)
+
+
+def dangling(root: Path) -> Iterator[str]:
+    """Whatever in the map leads nowhere, a sentence each."""
+    known = objectives(root)
+    ids = [o.id for o in known]
+    for id in sorted({id for id in ids if ids.count(id) > 1}):
+        yield f"objective {id} is stated twice"
+    for o in known:
+        titles = SECTION.findall((root / "book" / o.page).read_text("utf8"))
+        if o.section not in titles:
+            yield f"objective {o.id} is taught in {o.section!r}, which {o.page} does not have"
+    for id in tomllib.loads((root / "book" / "objectives.toml").read_text("utf8")):
+        if id not in ids:
+            yield f"objectives.toml knows {id}, and no page states it"
+    for sheet, asked in exercises(root).items():
+        module = importlib.import_module(f"seqrl.checks.sheet{sheet[:2]}")
+        if [e.id for e in module.EXERCISES] != [e.id for e in asked]:
+            yield f"the checks of sheet {sheet} are not those that it calls"
+        for e in asked:
+            for id in set(e.objectives) - set(ids):
+                yield f"{e.id} is about {id}, which no page states"
+        stated = {o.id for o in known if o.page == f"{sheet}.md"}
+        for id in sorted(stated - {o for e in asked for o in e.objectives}):
+            yield f"no exercise of sheet {sheet} is about {id}"
+
+
+def banks(root: Path) -> Iterator[tuple[str, Any]]:
+    """Each sheet's name and its bank of wrong answers."""
+    for sheet in exercises(root):
+        path = root / "tests" / "wrong_answers" / f"sheet{sheet[:2]}.py"
+        spec = importlib.util.spec_from_file_location(f"bank_{sheet[:2]}", path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield sheet, module
+
+
+def mistakes(root: Path) -> str:
+    """What students do, and what the check says to it, exercise by exercise, in Markdown."""
+    lines: list[str] = []
+    for _, bank in banks(root):
+        for id, wrong in bank.WRONG.items():
+            lines += ["", f"**{id} {exercise(id).title}**", ""]
+            lines += ["| What was written | What the check says |", "|:--|:--|"]
+            said: dict[str, list[str]] = {}
+            for answer, phrase in wrong.items():
+                said.setdefault(phrase, []).append(answer.__name__.replace("_", " "))
+            lines += [f"| {', '.join(names)} | … {said_} … |" for said_, names in said.items()]
+    return "\n".join(lines).strip()
