@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqrl.checks import Exercise, exercise
+from seqrl.checks import exercise
 
 OBJECTIVE = re.compile(r"^- \*\*(O\d+\.\d+)\*\* (.+?)[;.]?$", re.M)
 SECTION = re.compile(r"^## (.+)$", re.M)
 CHECK = re.compile(r'^check\("([\d.]+)", (\w+)\)', re.M)
+CARD = re.compile(r"^## Exercise ([\d.]+): (.+)\n\n[★☆]+ · about (\d+) minutes · (.+)$", re.M)
 
 
 class Objective(NamedTuple):
@@ -29,6 +30,16 @@ class Objective(NamedTuple):
     words: str
     page: str
     section: str
+
+
+class Exercise(NamedTuple):
+    """One exercise as its sheet's card has it; an open one has no check."""
+
+    id: str
+    title: str
+    minutes: int
+    objectives: tuple[str, ...]
+    check: str = ""  # the function that is checked
 
 
 def objectives(root: Path) -> list[Objective]:
@@ -43,10 +54,14 @@ def objectives(root: Path) -> list[Objective]:
 
 def exercises(root: Path) -> dict[str, list[Exercise]]:
     """The exercises of each sheet, by its name."""
-    return {
-        path.stem: [exercise(id) for id, _ in CHECK.findall(path.read_text("utf8"))]
-        for path in sorted((root / "solutions").glob("*.md"))
-    }
+    sheets = sorted((root / "solutions").glob("*.md"))
+    return {path.stem: list(_exercises(path.read_text("utf8"))) for path in sheets}
+
+
+def _exercises(text: str) -> Iterator[Exercise]:
+    checks = dict(CHECK.findall(text))
+    for id, title, minutes, about in CARD.findall(text):
+        yield Exercise(id, title, int(minutes), tuple(about.split(", ")), checks.get(id, ""))
 
 
 def anchor(title: str) -> str:
@@ -61,7 +76,7 @@ def objective_map(root: Path) -> str:
     for o in objectives(root):
         mine = [e for e in asked if o.id in e.objectives]
         told = "<br>".join(f"{e.id} {e.title} ({e.minutes} min)" for e in mine) or "none"
-        calls = "<br>".join(f'`check("{e.id}", {e.name})`' for e in mine)
+        calls = "<br>".join(f'`check("{e.id}", {e.check})`' if e.check else "rubric" for e in mine)
         section = f"[{o.section}]({o.page}#{anchor(o.section)})"
         lines.append(f"| {o.id} | {o.words} | {section} | {told} | {calls} |")
     return "\n".join(lines)
@@ -82,14 +97,17 @@ def dangling(root: Path) -> Iterator[str]:
             yield f"objectives.toml knows {id}, and no page states it"
     for sheet, asked in exercises(root).items():
         module = importlib.import_module(f"seqrl.checks.sheet{sheet[:2]}")
-        if [e.id for e in module.EXERCISES] != [e.id for e in asked]:
+        checked = [(e.id, e.title, e.objectives) for e in module.EXERCISES]
+        if checked != [(e.id, e.title, e.objectives) for e in asked if e.check]:
             yield f"the checks of sheet {sheet} are not those that it calls"
         for e in asked:
             for id in set(e.objectives) - set(ids):
                 yield f"{e.id} is about {id}, which no page states"
-        stated = {o.id for o in known if o.page == f"{sheet}.md"}
-        for id in sorted(stated - {o for e in asked for o in e.objectives}):
-            yield f"no exercise of sheet {sheet} is about {id}"
+    answered = {id for asked in exercises(root).values() for e in asked for id in e.objectives}
+    with_sheet = {f"{sheet}.md" for sheet in exercises(root)}
+    for o in known:
+        if o.page in with_sheet and o.id not in answered:
+            yield f"no exercise is about {o.id}"
 
 
 def banks(root: Path) -> Iterator[tuple[str, Any]]:
