@@ -12,7 +12,7 @@ import numpy as np
 
 from seqrl.checks.core import Exercise, Mistake, as_array, close, compare
 from seqrl.checks.guard import Failed, Guarded
-from seqrl.checks.sheet05.tables import Table, random_table
+from seqrl.plan_tables import Table, random_table
 from seqrl.seeds import generator
 
 Hidden = Callable[[int, int], list[int]]  # (t, H) -> the positions that are hidden

@@ -9,7 +9,7 @@ import numpy as np
 
 from seqrl.checks.core import Exercise, Mistake, as_array, compare
 from seqrl.checks.guard import Failed, Guarded
-from seqrl.checks.sheet05.tables import given, random_table
+from seqrl.plan_tables import given, random_table
 from seqrl.seeds import generator
 
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from seqrl.checks.guard import show
-
 
 def shares(row: np.ndarray) -> np.ndarray:
     """Numbers from 0 on made to sum to 1; all 0 where none is above 0."""
@@ -51,7 +49,7 @@ class Table:
         return isinstance(other, Table) and np.array_equal(self.p, other.p)
 
     def __repr__(self) -> str:
-        return f"Table({show(self.p)})"
+        return f"Table({self.p.tolist()})"
 
 
 def random_table(draw: np.random.Generator, H: int, V: int) -> np.ndarray:
