@@ -90,9 +90,9 @@ def play(
     html = (
         f'<div class="seqrl-player" tabindex="0" role="group" data-ms="{milliseconds}"{flags} '
         f'aria-label="Animation of {description}. Space plays, arrow keys step.">'
-        f"<style>{_asset('player.css')}</style>"
+        f"<style>{asset('player.css')}</style>"
         f'<div class="worlds{" many" * (columns > 2)}" style="--n:{columns}">{worlds}</div>'
-        f"{_bar(longest)}<script>{_asset('player.js')}</script></div>"
+        f"{_bar(longest)}<script>{asset('player.js')}</script></div>"
     )
     return Player(html, description)
 
@@ -134,7 +134,7 @@ def _asked(shown: Scene, target: float) -> Scene:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     """A file of this package, without indentation and line breaks that only readers need."""
     lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
     return "\n".join(line.strip() for line in lines if line.strip())
@@ -144,9 +144,9 @@ def _world(shown: Scene, caption: str) -> str:
     """One episode: what it is called, its still picture, and what the script needs to move it."""
     end = _outcome(shown)
     title = f"<b>{escape(caption)}</b>" * bool(caption)
-    label = ". ".join(filter(None, [caption, shown.mission, _described(shown)]))
+    label = ". ".join(filter(None, [caption, shown.mission, described(shown)]))
     data = {
-        "poses": _unwound(shown.poses),
+        "poses": unwound(shown.poses),
         "names": sorted(set(shown.actions)),
         "actions": [sorted(set(shown.actions)).index(name) for name in shown.actions],
         "go": [f"{value:.3g}".replace("-", "−") for value in shown.returns_to_go],
@@ -156,7 +156,7 @@ def _world(shown: Scene, caption: str) -> str:
     return (
         f'<div class="world" data-episode="{packed}">'
         f'<div class="head">{title}{escape(shown.mission)}</div>'
-        f"{svg_element(shown.maps[0], _picture(shown), label)}"
+        f"{svg_element(shown.maps[0], picture(shown), label)}"
         f'<div class="read"><span class="end"><b>{end}</b></span></div></div>'
     )
 
@@ -167,7 +167,7 @@ def _outcome(shown: Scene) -> str:
     return steps if shown.success is None else f"{'' if shown.success else 'not '}solved in {steps}"
 
 
-def _described(shown: Scene) -> str:
+def described(shown: Scene) -> str:
     """The episode in a sentence, for those who cannot see it."""
     (x0, y0), (x1, y1) = shown.poses[0, :2], shown.poses[-1, :2]
     width, height = shown.maps.shape[1:3]
@@ -175,14 +175,14 @@ def _described(shown: Scene) -> str:
     return f"The agent in a grid of {width} by {height} cells{way}: {_outcome(shown)}"
 
 
-def _unwound(poses: np.ndarray) -> list[list[int]]:
+def unwound(poses: np.ndarray) -> list[list[int]]:
     """Poses whose headings count quarter turns on, so that the agent turns the short way."""
     turns = (np.diff(poses[:, 2]) + 1) % 4 - 1
     headings = poses[0, 2] + np.r_[0, turns.cumsum()]
     return np.c_[poses[:, :2], headings].astype(int).tolist()
 
 
-def _picture(shown: Scene) -> str:
+def picture(shown: Scene) -> str:
     """The still: map, path and the agent at its end; what changes carries the steps it is shown."""
     last = len(shown.actions)
     lasting, changing = shown.maps[0].copy(), _changes(shown.maps)

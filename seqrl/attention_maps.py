@@ -70,6 +70,11 @@ class Maps:
         weights = self.weights * asked[:, None, :, None]
         return Maps(weights, self.mask & asked[..., None], self.queries)
 
+    def rows(self, queries: slice) -> Maps:
+        """The maps of some of the queries alone, as if no other had been recorded."""
+        assert self.queries is not None
+        return Maps(self.weights[:, :, queries], self.mask[:, queries], self.queries[queries])
+
     def without_first(self) -> Maps:
         """Column 0, a classic sink, taken out, and what is left of every row made to sum to 1."""
         mask = self.mask.clone()

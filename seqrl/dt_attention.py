@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from seqrl import attention_maps, results
 from seqrl.attention_maps import Maps
-from seqrl.decision_transformer import PARTS, DecisionTransformer
+from seqrl.decision_transformer import PARTS, STATES, DecisionTransformer
 from seqrl.environments import make_envs
 from seqrl.interventions import changed, resampled, visible
 from seqrl.results import Row
@@ -97,12 +98,33 @@ def measures(K: int) -> dict[str, Callable[[Maps], Tensor]]:
 
 
 def last_layer(
-    model: DecisionTransformer, untrained: nn.Module, batches: Sequence[Batch], seed: int = 0
+    model: DecisionTransformer,
+    untrained: nn.Module,
+    batches: Sequence[Batch],
+    seed: int = 0,
+    layer: int = -1,
 ) -> dict[str, Maps]:
-    """The last layer's maps at the state tokens of real steps, with their controls."""
-    found = attention_maps.controls(model, untrained, batches, seed=seed)
+    """A layer's maps at the state tokens of real steps, with their controls; the last, unless told.
+
+    Only the last layer leaves the other tokens' queries out by itself.
+    """
+    found = attention_maps.controls(model, untrained, batches, seed=seed, layer=layer)
     real = torch.cat([batch.mask for batch in batches]).cpu()
-    return {name: maps.where(real) for name, maps in found.items()}
+    return {name: at_states(maps).where(real) for name, maps in found.items()}
+
+
+def at_states(maps: Maps) -> Maps:
+    """The rows of the state tokens, from which actions are read."""
+    whole = maps.weights.shape[2] == maps.weights.shape[3]
+    return maps.rows(STATES) if whole else maps
+
+
+def deaf(model: DecisionTransformer) -> DecisionTransformer:
+    """A copy that cannot hear any return: it embeds them all as zero."""
+    copy = deepcopy(model)
+    for parameter in copy.embed_return.parameters():
+        parameter.data.zero_()
+    return copy
 
 
 def columns(part: str, T: int) -> Tensor:

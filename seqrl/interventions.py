@@ -66,12 +66,35 @@ def resampled(
 
 
 @contextmanager
+def pattern(model: nn.Module, how: str, layer: int | None = None) -> Iterator[None]:
+    """Meanwhile a layer reads by another map than its own, all layers unless told; values stay.
+
+    how: "even", spread over all keys that are seen; "another", the map of another window of the
+    batch. Even attention comes from queries that are zero.
+    """
+    if how not in ("even", "another"):
+        raise ValueError(f"a pattern may be 'even' or 'another', not {how!r}.")
+    blocks = _trunk(model).blocks
+    parts = [block.attention for block in (blocks if layer is None else [blocks[layer]])]
+
+    def hook(module: nn.Module, args: Any, out: Tensor) -> Tensor:
+        if how == "another" and len(out) < 2:
+            raise ValueError("a map can only come from another window where a batch has two.")
+        return torch.zeros_like(out) if how == "even" else out.roll(1, 0)
+
+    handles = [x.register_forward_hook(hook) for part in parts for x in (part.query, part.key)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
 def changed(model: nn.Module, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
     """Meanwhile every call of the model's trunk goes through `change`, which may edit it."""
-    trunks = [module for module in model.modules() if isinstance(module, Transformer)]
-    if len(trunks) != 1:
-        raise ValueError(f"{type(model).__name__} has {len(trunks)} trunks; one can be looked at.")
-    signature = inspect.signature(trunks[0].forward)
+    trunk = _trunk(model)
+    signature = inspect.signature(trunk.forward)
 
     def hook(module: nn.Module, args: Any, kwargs: Any) -> tuple[tuple[()], dict[str, Any]]:
         call = signature.bind(*args, **kwargs)
@@ -79,11 +102,19 @@ def changed(model: nn.Module, change: Callable[[dict[str, Any]], None]) -> Itera
         change(call.arguments)
         return (), call.arguments
 
-    handle = trunks[0].register_forward_pre_hook(hook, with_kwargs=True)
+    handle = trunk.register_forward_pre_hook(hook, with_kwargs=True)
     try:
         yield
     finally:
         handle.remove()
+
+
+def _trunk(model: nn.Module) -> Any:
+    """The one Transformer inside a model."""
+    trunks = [module for module in model.modules() if isinstance(module, Transformer)]
+    if len(trunks) != 1:
+        raise ValueError(f"{type(model).__name__} has {len(trunks)} trunks; one can be looked at.")
+    return trunks[0]
 
 
 def visible(mask: Tensor | str, x: Tensor) -> Tensor:

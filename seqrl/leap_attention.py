@@ -54,14 +54,43 @@ def filled(model: Any, which: str) -> Callable[[Batch], Tensor]:
 
 
 def last_layer(
-    model: LEAP, untrained: nn.Module, batches: Sequence[Batch], which: str, seed: int = 0
+    model: LEAP,
+    untrained: nn.Module,
+    batches: Sequence[Batch],
+    which: str,
+    seed: int = 0,
+    layer: int = -1,
 ) -> dict[str, Maps]:
-    """The last layer's maps at hidden positions that are real, with their controls."""
+    """A layer's maps at hidden positions that are real, with their controls; the last, unless told.
+
+    Only the last layer leaves the queries of what is observed out by itself.
+    """
     found = attention_maps.controls(
-        model, untrained, batches, run=lambda network: filled(network, which), seed=seed
+        model,
+        untrained,
+        batches,
+        run=lambda network: filled(network, which),
+        seed=seed,
+        layer=layer,
     )
     asked = torch.cat([batch.mask & masked(batch, which) for batch in batches])
-    return {name: maps.where(asked) for name, maps in found.items()}
+    plan = slice(-asked.shape[1], None)
+    return {name: maps.rows(plan).where(asked) for name, maps in found.items()}
+
+
+def each_hidden(model: Any, batch: Batch) -> list[Maps]:
+    """Every layer's maps of plans, the row of each action from a forward in which it is hidden."""
+    H = batch.mask.shape[1]
+    plans, _ = model.targets(batch)
+    prefix = model.prefix(batch.observations, batch.returns_to_go)
+    layers: list[Maps] = []
+    for i in range(H):
+        tokens = model.shown(plans, (torch.arange(H) == i).expand_as(plans))
+        found = attention_maps.record(model, [tokens], lambda x: model.log_p(prefix, x))
+        layers = layers or found
+        for kept, maps in zip(layers, found):
+            kept.weights[:, :, i - H] = maps.weights[:, :, i - H]
+    return layers
 
 
 def groups(maps: Maps) -> list[list[str]]:
@@ -105,25 +134,28 @@ def effects(model: LEAP, batches: Sequence[Batch], seed: int = 0) -> dict[str, E
     Hidden in every layer; for a resampled one the tokens come from other plans of the batch.
     """
     actions = torch.cat([b.actions[b.mask & masked(b, "one mask")] for b in batches])
-    before = _answers(model, batches)
+    before = answers(model, batches)
     found = {"nothing": effect(before, before, actions)}
     for group in ("past", "future"):
-        after = _answers(model, batches, group)
+        after = answers(model, batches, group)
         found[f"{group} hidden"] = effect(before, after, actions)
         generator = torch.Generator().manual_seed(derive("test", "resampled", seed))
-        after = _answers(model, batches, group, generator)
+        after = answers(model, batches, group, generator)
         found[f"{group} resampled"] = effect(before, after, actions)
     return found
 
 
 @torch.no_grad()
-def _answers(
+def answers(
     model: LEAP,
     batches: Sequence[Batch],
     group: str | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """log p at the one hidden action of each plan, (B, V) of all batches."""
+    """log p at the one hidden action of each plan, (B, V) of all batches.
+
+    group: the part of the plan that is hidden meanwhile, or with a generator resampled.
+    """
     model.eval()
     found = []
     for batch in batches:

@@ -109,10 +109,12 @@ class Record:
 
     `attention[layer]` (B, heads, queries, keys), `head_outputs[layer]` (B, heads, queries,
     D / heads) before the heads are mixed. Queries are the tokens read, in the last layer.
+    `graph`: the weights stay in the graph, so that a gradient with respect to them can be taken.
     """
 
     attention: list[Tensor] = field(default_factory=list)
     head_outputs: list[Tensor] = field(default_factory=list)
+    graph: bool = False
 
 
 class Dropout(nn.Module):
@@ -160,7 +162,7 @@ class Attention(nn.Module):
             out = fused_attention(q, k, v, mask, self.dropout if self.training else 0.0)
         else:
             out, weights = attention(q, k, v, mask)
-            record.attention.append(weights.detach())
+            record.attention.append(weights if record.graph else weights.detach())
             record.head_outputs.append(out.detach())
         return self.mix(out.transpose(1, 2).flatten(2))  # (B, queries, D)
 
