@@ -92,17 +92,19 @@ def layer_maps(
 
 
 def shares(
-    method: str, model: Any, untrained: nn.Module, batches: Sequence[Batch], first: bool = True
-) -> dict[str, Tensor]:
+    method: str, model: Any, untrained: nn.Module, batches: Sequence[Batch]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The claim's share in every layer and head, (layers, B, heads), from each of `SOURCES`.
 
-    first False: without column 0, a classic sink.
+    The same a second time without column 0, a classic sink.
     """
-    count, found = measure(method, model), []
-    for layer in range(model.config.trunk.layers):
-        maps = layer_maps(method, model, untrained, batches, layer)
-        found.append({k: count(x if first else x.without_first()) for k, x in maps.items()})
-    return {source: torch.stack([layer[source] for layer in found]) for source in SOURCES}
+    count = measure(method, model)
+    layers = range(model.config.trunk.layers)
+    maps = [layer_maps(method, model, untrained, batches, layer) for layer in layers]
+    return (
+        {k: torch.stack([count(of[k]) for of in maps]) for k in SOURCES},
+        {k: torch.stack([count(of[k].without_first()) for of in maps]) for k in SOURCES},
+    )
 
 
 def by_head(found: Mapping[str, Tensor]) -> list[dict[str, Any]]:
@@ -215,7 +217,7 @@ def last_transition_hidden(model: Any, batches: Sequence[Batch]) -> dict[str, Ef
 # How a pattern grows
 
 
-def growth(model: Any, batches: Sequence[Batch], kept: Sequence[int]) -> Callable[..., Any]:
+def growth(batches: Sequence[Batch], kept: Sequence[int]) -> Callable[..., Any]:
     """A hook for `training.fit`: after these updates, what `grown` finds of a DT."""
     return lambda step, network: grown(network, batches) if step in kept else None
 

@@ -163,6 +163,39 @@ def growth(maps: Mapping[int, ArrayLike], curves: Mapping[str, Sequence[float]],
     return figure
 
 
+def views(maps: Sequence[Mapping[str, ArrayLike]], mask: ArrayLike, kinds: Sequence[str],
+          top: float = 0.4) -> Figure:  # fmt: skip
+    """Rows of maps (Q, T), one below the other by network, the columns' kinds below each.
+
+    Each row of figures: maps by the name that stands below. Darker than `top` is drawn as `top`.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
+    from matplotlib.patches import Patch
+
+    ramp = LinearSegmentedColormap.from_list("weights", WEIGHTS).with_extremes(bad=HIDDEN)
+    figure, axes = plt.subplots(len(maps), len(maps[0]), figsize=(WIDTH, 1.75 * len(maps)),
+                                squeeze=False, layout="constrained")  # fmt: skip
+    strip = [[to_rgb(TOKEN_COLORS[kind][1]) for kind in kinds]]
+    for ax, (name, values) in zip(axes.flat, ((n, x) for row in maps for n, x in row.items())):
+        shown = np.ma.array(np.asarray(values, float), mask=~np.asarray(mask, bool))
+        image = ax.imshow(shown, cmap=ramp, vmin=0, vmax=top, aspect="auto", interpolation="none")
+        below = ax.inset_axes((0, -0.09, 1, 0.06))
+        below.imshow(strip, aspect="auto", interpolation="none")
+        for part in (ax, below):
+            part.set(xticks=[], yticks=[])
+            part.grid(False)
+            part.spines[:].set_visible(False)
+        below.set_xlabel(name, fontsize=9.5, labelpad=2)
+    bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=18, pad=0.02, extend="max")
+    bar.set_label("weight, in rows that sum to 1")
+    bar.outline.set_visible(False)
+    keys = [Patch(color=TOKEN_COLORS[kind][1], label=NAMES.get(kind, kind))
+            for kind in dict.fromkeys(kinds)]  # fmt: skip
+    figure.legend(handles=keys, loc="outside upper center", ncols=len(keys), fontsize=9)
+    return figure
+
+
 def words_on_grid(shown: Scene, attention: Mapping[str, ArrayLike], columns: int = 4) -> Figure:
     """A map for each word or query: the more it attends to a cell, the more orange; in percent.
 
@@ -183,7 +216,8 @@ def words_on_grid(shown: Scene, attention: Mapping[str, ArrayLike], columns: int
                 ax.add_patch(plt.Rectangle((x, y), 1, 1, fc=ORANGE, alpha=0.65 * weight, zorder=7))
                 edge = {"fc": "none", "ec": VERMILLION, "lw": 0.6 + 1.6 * weight, "zorder": 8}
                 ax.add_patch(plt.Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, **edge))
-                ax.text(x + 0.5, y + 0.82, f"{100 * weight:.0f}", ha="center", va="center",
-                        fontsize=7, color=INK, zorder=9)  # fmt: skip
+                chip = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.9}
+                ax.text(x + 0.5, y + 0.84, f"{100 * weight:.0f}", ha="center", va="center",
+                        fontsize=7, color=INK, zorder=9, bbox=chip)  # fmt: skip
         ax.text(0.5, -0.03, name, transform=ax.transAxes, ha="center", va="top", fontsize=10)
     return figure

@@ -19,7 +19,7 @@ WALK = walk([2, 1, 2, 0, 0, 2])
 class Page(HTMLParser):
     """Every element of a page with its attributes; complains of tags that do not match."""
 
-    VOID = frozenset({"meta", "input"})
+    VOID = frozenset({"meta", "input", "img"})
 
     def __init__(self, text):
         super().__init__()
