@@ -213,7 +213,7 @@ def words_on_grid(shown: Scene, attention: Mapping[str, ArrayLike], columns: int
         draw(ax, shown.maps[0], shown.poses[0])
         for (x, y), weight in np.ndenumerate(np.asarray(values)):
             if weight >= 0.02:
-                ax.add_patch(plt.Rectangle((x, y), 1, 1, fc=ORANGE, alpha=0.65 * weight, zorder=7))
+                ax.add_patch(plt.Rectangle((x, y), 1, 1, fc=ORANGE, alpha=0.7 * weight, zorder=1.6))
                 edge = {"fc": "none", "ec": VERMILLION, "lw": 0.6 + 1.6 * weight, "zorder": 8}
                 ax.add_patch(plt.Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, **edge))
                 chip = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.9}
