@@ -171,13 +171,18 @@ def check(config: Mapping[str, Any], method: str | None = None) -> None:
 def setting(data: Trajectories, config: Mapping[str, Any], method: str | None = None) -> Setting:
     """The sizes for a dataset and a method, some replaced; ValueError for one that there is not."""
     check(config, method)
-    usual = GRID
-    if data.info.get("env") == levels.KEY_TO_DOOR:
-        usual = KEY_TO_DOOR if len(data) <= 1000 else KEY_TO_DOOR_MANY
+    size = usual(data.info.get("env"), len(data))
     if "agent" not in data.observations:
-        usual = replace(usual, augment=False)
+        size = replace(size, augment=False)
     own = METHODS[method].other if method else {}
-    return replace(usual, **{**own, **config})
+    return replace(size, **{**own, **config})
+
+
+def usual(env: str | None, episodes: int) -> Setting:
+    """The sizes that every method starts from, on so many episodes of an environment."""
+    if env != levels.KEY_TO_DOOR:
+        return GRID
+    return KEY_TO_DOOR if episodes <= 1000 else KEY_TO_DOOR_MANY
 
 
 def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:

@@ -149,7 +149,8 @@ def _shipped(run: Run, folder: Path) -> tuple[Trained, str]:
         raise checkpoints.CheckpointError("none is shipped")
     trained = load(path)
     if speed.current() == "smoke":
-        usual = experiments.KEY_TO_DOOR if env == levels.KEY_TO_DOOR else experiments.GRID
+        kind, _, number = kind.partition("-")
+        usual = experiments.usual(env, int(number or experiments.SIZES.get(kind, 0)))
         size = replace(usual, **{**experiments.METHODS[run.method].other, **run.config})
         sizes: dict[str, Any] = {"encoder": {"width": size.width}}
         own = {"context": size.context, "trunk": {"layers": size.layers}}
