@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
-.PHONY: book test env lint unit nbval bench notebooks pack site-test constraints ship clean
+.PHONY: book test env lint unit nbval bench notebooks pack site-test constraints ship results clean
 .DEFAULT_GOAL := book
 
 book: env  ## execute the pages and write _build/html/index.html
@@ -58,6 +58,9 @@ constraints: env  ## write constraints.txt from the environment that stands
 ship: env  ## copy seed 0 of a sweep's checkpoints into the package: make ship FROM=records
 	@test -n "$(FROM)" || { echo "Say where the sweep is: make ship FROM=records"; exit 1; }
 	$(PY) -m seqrl.shipped "$(FROM)"
+
+results: env  ## remake every table and figure of chapter 7 that records make
+	$(PY) -m seqrl.verdict _build/results
 
 clean:
 	rm -rf _build

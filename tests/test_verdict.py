@@ -1,0 +1,95 @@
+"""Chapter 7's tables and its scorecard: what counts as a difference, a front, a replication."""
+
+import numpy as np
+import pytest
+
+from seqrl import replication, results, scorecard, verdict
+from seqrl.environments.levels import LEVELS
+from seqrl.intervals import Interval
+
+
+def run(method="dt", dataset="GoToLocalS8N7/mixed", seed=0, success=(1, 0, 1, 1), **scores):
+    episodes = {"success": list(success), "return": [0.0] * len(success)}
+    return {
+        "method": method,
+        "dataset": dataset,
+        "seed": seed,
+        "config": {},
+        "scores": {"success": float(np.mean(success)), **scores},
+        "episodes": episodes,
+    }
+
+
+def all_levels(method, **more):
+    return [run(method, f"{level}/mixed", **more) for level in LEVELS]
+
+
+def test_a_row_for_each_method_and_dataset_that_has_runs():
+    rows = verdict.every_run([run(), run(seed=1), run("bc", ms_per_action=0.25)])
+    assert [row["method"] for row in rows] == ["BC", "DT"]
+    assert rows[1]["seeds × episodes"] == "2 × 4"
+    assert rows[0]["ms an action"] == "0.25"
+
+
+def test_an_aggregate_needs_every_level():
+    runs = all_levels("dt") + all_levels("dt", seed=1)
+    found = verdict.aggregate(runs, "dt", "mixed", np.mean)
+    assert found.estimate == pytest.approx(0.75)
+    assert found.low < 0.75 < found.high
+    assert verdict.aggregate(runs[1:7], "dt", "mixed") is None
+
+
+def test_ahead_behind_and_neither():
+    good, bad = (1,) * 40, (0,) * 40
+    records = [run(success=good), run("bc", success=bad), run("rvs", success=good)]
+    parts = verdict.ahead_and_behind(records, "dt")
+    assert [p.other for p in parts["ahead"]] == ["bc"]
+    assert [p.other for p in parts["no difference"]] == ["rvs"]
+    assert parts["behind"] == []
+    row = verdict.lost_and_won(records)[0]
+    assert row["ahead (points)"] == "BC +100.0"
+
+
+def test_pooled_is_the_mean_over_levels_of_common_seeds():
+    a = [[run(success=(1, 1, 1, 1))], [run(success=(1, 0, 0, 0))], [run(seed=1)]]
+    b = [[run(success=(0, 0, 0, 0))], [run(success=(0, 0, 0, 0))], [run(seed=2)]]
+    assert verdict.pooled(a, b).estimate == pytest.approx((1 + 0.25) / 2)
+    assert verdict.pooled(a[2:], b[2:]) is None
+
+
+def test_the_front_is_not_beaten_in_both():
+    points = {"cheap": (1.0, Interval(0.5, 0, 1)), "worse": (2.0, Interval(0.4, 0, 1)),
+              "dear": (9.0, Interval(0.9, 0, 1))}  # fmt: skip
+    assert verdict.undominated(points) == ["cheap", "dear"]
+
+
+def test_a_checkpoint_that_the_record_did_not_score_is_refused():
+    class Trained:
+        card = {"sha256": "a"}  # noqa: RUF012
+
+    with pytest.raises(ValueError, match="another checkpoint"):
+        verdict.again(Trained(), {**run(), "checkpoint": "b"}, 4)
+
+
+def test_without_records_every_rule_says_that_it_is_open():
+    for claim, found in scorecard.judged([]):
+        assert found.verdict in replication.VERDICTS
+        assert found.verdict == replication.OPEN or found == claim.judge([run()])
+    assert sum(scorecard.counts([]).values()) == len(scorecard.CLAIMS)
+
+
+def test_a_rule_follows_the_numbers():
+    better = all_levels("dt", success=(1,) * 50)
+    worse = all_levels("iql", success=(0, 1) * 25)
+    assert replication.dt_values(better + worse).verdict == replication.YES
+    assert (
+        replication.dt_values(all_levels("dt", success=(0,) * 50) + worse).verdict == replication.NO
+    )
+    assert replication.dt_values(better).verdict == replication.OPEN
+
+
+def test_results_are_written_from_the_shipped_records(tmp_path):
+    files = verdict.write(results.read_all(results.shipped()), tmp_path)
+    assert {path.suffix for path in files} == {".md", ".svg"}
+    assert all(path.stat().st_size > 100 for path in files)
+    assert "not tried" in (tmp_path / "scorecard.md").read_text()
