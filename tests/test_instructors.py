@@ -17,8 +17,7 @@ PAGES = ("instructors.md", "instructors-map.md")
 
 
 def test_nothing_in_the_map_dangles():
-    waits = "no exercise is about O3.5"  # for the sheet on attention
-    assert [told for told in instructors.dangling(ROOT) if told != waits] == []
+    assert list(instructors.dangling(ROOT)) == []
 
 
 def section(id):
