@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-SIZES = {  # the fields of experiments.Setting, each an option of `train`
+SIZES = {  # the fields of settings.Setting, each an option of `train`
     "width": (int, "of the model"),
     "layers": (int, "of a Transformer"),
     "context": (int, "steps of a window"),

@@ -47,7 +47,7 @@ def end_record(method: str, dataset: str, seed: int, **config: Any) -> Row:
     """A run of the protocol, but on data and maps whose reward is one number at the end.
 
     The episodes and their actions are those of the usual run: only the reward differs.
-    `config`: fields of `experiments.Setting`.
+    `config`: fields of `settings.Setting`.
     """
     kind = dataset.rpartition("/")[2]
     data = datasets.load(dataset, experiments.SIZES[kind], reward="end", progress=False)

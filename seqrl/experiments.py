@@ -21,13 +21,13 @@ from seqrl.augment import augment
 from seqrl.beam_search import BeamSearch
 from seqrl.decision_transformer import DecisionTransformer, DecisionTransformerConfig
 from seqrl.encoders import FlatEncoder
-from seqrl.environments import levels
 from seqrl.evaluation import EPISODES, VALIDATION, Evaluation
 from seqrl.imitation import BCConfig, RvSConfig, best, successful
 from seqrl.iql import IQLConfig
 from seqrl.leap import LEAPConfig
 from seqrl.leap_return import ReturnLEAPConfig
 from seqrl.seeds import derive
+from seqrl.settings import Setting, usual
 from seqrl.sweep import Run
 from seqrl.trained import CONDITIONED, Trained, load
 from seqrl.training import History, fit
@@ -39,43 +39,6 @@ SIZES = {"expert": 500, "mixed": 10_000, "random": 10_000}  # episodes of a data
 QUANTILES = (0.5, 0.75, 0.9, 1.0)  # of the data's returns: the targets that are tried
 TRIALS = 100  # validation episodes of each target
 TEST_SEED = 0  # of the protocol's test episodes
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The sizes of a run, the same for every method but for what its `Method.other` replaces.
-
-    A run's `config` replaces some of them too.
-    """
-
-    width: int = 64
-    layers: int = 3  # of a Transformer
-    context: int = 8  # steps of a window
-    steps: int = 500  # updates
-    batch: int = 64  # windows
-    lr: float = 1e-3
-    augment: bool = True  # colors, kinds and sides exchanged
-    episodes: int = EPISODES  # tested
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What `fit` gets of it."""
-        return {"steps": self.steps, "batch": self.batch, "lr": self.lr}
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            kinds = {"lr": (int, float), "augment": (bool,)}.get(name, (int,))
-            if type(value) not in kinds:
-                raise ValueError(f"{name} cannot be {value!r}: it is a {kinds[-1].__name__}.")
-            if name != "augment" and not value > 0:
-                raise ValueError(f"{name} must be above 0, not {value}.")
-
-
-GRID = Setting()
-KEY_TO_DOOR = Setting(context=30, steps=1000, batch=96)  # whole episodes, few of which succeed
-# Random walks take a key in a corner so seldom that 2,000 updates often do not learn it; on a
-# thousand walks more than 1,000 learn the noise. Both seen on validation episodes.
-KEY_TO_DOOR_MANY = replace(KEY_TO_DOOR, steps=4000)  # of ten thousand walks
 
 
 @dataclass(frozen=True)
@@ -176,13 +139,6 @@ def setting(data: Trajectories, config: Mapping[str, Any], method: str | None = 
         size = replace(size, augment=False)
     own = METHODS[method].other if method else {}
     return replace(size, **{**own, **config})
-
-
-def usual(env: str | None, episodes: int) -> Setting:
-    """The sizes that every method starts from, on so many episodes of an environment."""
-    if env != levels.KEY_TO_DOOR:
-        return GRID
-    return KEY_TO_DOOR if episodes <= 1000 else KEY_TO_DOOR_MANY
 
 
 def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:

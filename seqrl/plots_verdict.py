@@ -85,7 +85,7 @@ def filters(records: Sequence[Row]) -> Axes:
         cells = []
         for data in (*(f"{x}/mixed" for x in LEVELS), *verdict.DATA[-3:-1]):
             rival = "bc_success" if data.startswith("Key") else other
-            own, other_runs = (verdict.runs_of(records, m, data) for m in (method, rival))
+            own, other_runs = (comparison.cells(records, m, data) for m in (method, rival))
             cells.append(comparison.difference(own, other_runs, "success"))
         lines[f"{verdict.title(method)} − filtering"] = cells
     return forest(rows, lines, "difference in success (points)")
@@ -140,7 +140,7 @@ def delayed(records: Sequence[Row]) -> Figure:
     kinds = {"1,000 walks": verdict.DATA[-3], "10,000 walks": verdict.DATA[-2]}
     names = [verdict.title(m) for m in DOOR]
     cells = {
-        name: [comparison.score(verdict.runs_of(records, m, data), "success") for m in DOOR]
+        name: [comparison.score(comparison.cells(records, m, data), "success") for m in DOOR]
         for name, data in kinds.items()
     }
     forest(names, cells, "success (%), Key-to-Door", right, dict(zip(cells, _TWO.values())))

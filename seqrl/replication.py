@@ -55,7 +55,7 @@ def _ahead(x: Interval | None, why: str, enough: float = 0.0) -> Found:
 
 
 def _levels(records: Sequence[Row], method: str, kind: str = "mixed") -> list[list[Row]]:
-    return [verdict.runs_of(records, method, f"{level}/{kind}") for level in LEVELS]
+    return [comparison.cells(records, method, f"{level}/{kind}") for level in LEVELS]
 
 
 def dt_values(records: Sequence[Row]) -> Found:
@@ -74,12 +74,12 @@ def context(records: Sequence[Row]) -> Found:
 
 
 def door(records: Sequence[Row]) -> Found:
-    dt, bc = (verdict.runs_of(records, m, "KeyToDoor/random-1000") for m in ("dt", "bc"))
+    dt, bc = (comparison.cells(records, m, "KeyToDoor/random-1000") for m in ("dt", "bc"))
     return _ahead(comparison.difference(dt, bc, "success"), "DT − BC, 1,000 walks:", enough=0.3)
 
 
 def door_filter(records: Sequence[Row]) -> Found:
-    x, y = (verdict.runs_of(records, m, "KeyToDoor/random-1000") for m in ("dt", "bc_success"))
+    x, y = (comparison.cells(records, m, "KeyToDoor/random-1000") for m in ("dt", "bc_success"))
     d = comparison.difference(x, y, "success")
     if d is None:
         return _missing()
@@ -90,7 +90,7 @@ def late(records: Sequence[Row], method: str) -> tuple[list[Row], list[Row]]:
     """Runs that are paid at the end, and those with a point a step of the same seeds."""
     end = [r for r in records if r["method"] == method and r["config"] == dt_studies.END]
     seeds = {r["seed"] for r in end}
-    return end, [r for r in verdict.runs_of(records, method, ROOM) if r["seed"] in seeds]
+    return end, [r for r in comparison.cells(records, method, ROOM) if r["seed"] in seeds]
 
 
 def delayed(records: Sequence[Row]) -> Found:
@@ -123,7 +123,7 @@ def simulator(records: Sequence[Row]) -> Found:
 
 
 def rooms(records: Sequence[Row]) -> Found:
-    runs = verdict.runs_of(records, "tt", tt_studies.ROOMS_DATA)
+    runs = comparison.cells(records, "tt", tt_studies.ROOMS_DATA)
     x = comparison.score(runs, "success")
     if x is None:
         return _missing()

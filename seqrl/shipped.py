@@ -19,6 +19,7 @@ from seqrl import checkpoints, experiments, speed
 from seqrl.environments import levels
 from seqrl.optimization import Recipe, choose_precision
 from seqrl.results import NEEDED
+from seqrl.settings import Setting, usual
 from seqrl.sweep import Run
 from seqrl.trained import Trained, load
 from seqrl.training import History
@@ -96,7 +97,7 @@ def train_or_load(
     Loaded is a checkpoint whose method, model, recipe and data are those that training would have
     now; at full speed none. Else the book's protocol is trained, at smoke speed a few steps on a
     few episodes. At smoke the data are not made, so only their environment is compared. `config`:
-    fields of `experiments.Setting`. Prints which of the two it was.
+    fields of `settings.Setting`. Prints which of the two it was.
     """
     experiments.check(config, method)
     name, why = f"{method} on {dataset}", "full speed"
@@ -136,7 +137,7 @@ def expected_card(run: Run) -> dict[str, Any]:
     }
 
 
-def _recipe(seed: int, size: experiments.Setting) -> dict[str, Any]:
+def _recipe(seed: int, size: Setting) -> dict[str, Any]:
     recipe = Recipe(steps=size.steps, batch=size.batch, lr=size.lr)
     return {**asdict(recipe), "seed": seed, "precision": choose_precision("cpu")}
 
@@ -150,8 +151,8 @@ def _shipped(run: Run, folder: Path) -> tuple[Trained, str]:
     trained = load(path)
     if speed.current() == "smoke":
         kind, _, number = kind.partition("-")
-        usual = experiments.usual(env, int(number or experiments.SIZES.get(kind, 0)))
-        size = replace(usual, **{**experiments.METHODS[run.method].other, **run.config})
+        size = usual(env, int(number or experiments.SIZES.get(kind, 0)))
+        size = replace(size, **{**experiments.METHODS[run.method].other, **run.config})
         sizes: dict[str, Any] = {"encoder": {"width": size.width}}
         own = {"context": size.context, "trunk": {"layers": size.layers}}
         sizes |= {name: x for name, x in own.items() if name in trained.card["model"]}

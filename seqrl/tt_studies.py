@@ -21,6 +21,7 @@ from seqrl.beam_search import BeamSearch
 from seqrl.evaluation import EPISODES, VALIDATION, evaluate
 from seqrl.results import Row
 from seqrl.rollout import Policy
+from seqrl.settings import Setting
 from seqrl.shipped import path_of
 from seqrl.trained import Trained, load
 from seqrl.training import fit
@@ -79,9 +80,7 @@ def context_record(trained: Trained, dataset: str, seed: int, k: int, episodes: 
     return experiments.tested_record(CONTEXT, dataset, seed, {"context": k}, found, trained)
 
 
-def single_step(
-    data: Trajectories, seed: int, size: experiments.Setting, progress: bool = False
-) -> SingleStep:
+def single_step(data: Trajectories, seed: int, size: Setting, progress: bool = False) -> SingleStep:
     """The single-step model, trained as every method of the protocol is."""
     config = SingleStepConfig.for_data(data, size.width, context=size.context)
     model = experiments.untrained(config, seed)

@@ -30,7 +30,6 @@ DATA = (
     *(f"{KEY_TO_DOOR}/random-{n}" for n in (1000, 10_000)),
     "MiniGrid-MultiRoom-N4-S5-v1/expert+random",
 )
-CLEAR = 0.0  # a difference counts as one where its interval lies on one side of this
 
 
 class Pair(NamedTuple):
@@ -45,11 +44,6 @@ class Pair(NamedTuple):
 def title(method: str) -> str:
     """A method's name in tables."""
     return METHODS[method].name if method in METHODS else method
-
-
-def runs_of(records: Iterable[Row], method: str, dataset: str) -> list[Row]:
-    """The usual runs of a method, one a seed."""
-    return comparison.cells(records, method, dataset)
 
 
 def middle(runs: Sequence[Row], name: str) -> float | None:
@@ -68,7 +62,7 @@ def every_run(records: Iterable[Row]) -> list[dict[str, str]]:
     records, rows = list(records), []
     for dataset in DATA:
         for method in ORDER:
-            runs = runs_of(records, method, dataset)
+            runs = comparison.cells(records, method, dataset)
             if not runs:
                 continue
             tested = [len(run["episodes"].get("success", ())) for run in runs]
@@ -100,7 +94,7 @@ def aggregate(
     successes. One seed cannot show how much seeds differ, so its interval is too narrow.
     """
     records = list(records)
-    cells = [runs_of(records, method, f"{level}/{kind}") for level in levels]
+    cells = [comparison.cells(records, method, f"{level}/{kind}") for level in levels]
     if not all(cells):
         return None
     rng = np.random.default_rng(seed)
@@ -125,7 +119,7 @@ def over_levels(records: Iterable[Row]) -> list[dict[str, str]]:
             for name, of in (("IQM", interquartile_mean), ("mean", np.mean)):
                 found = aggregate(records, method, kind, of)
                 row[f"{kind}, {name}"] = comparison.text(found, 100)
-            counts = [len(runs_of(records, method, f"{level}/{kind}")) for level in LEVELS]
+            counts = [len(comparison.cells(records, method, f"{level}/{kind}")) for level in LEVELS]
             row[f"{kind}, levels"] = str(sum(n > 0 for n in counts))
             row[f"{kind}, seeds"] = "–".join(map(str, sorted({min(counts), max(counts)})))
         if any(row[f"{kind}, levels"] != "0" for kind in KINDS):
@@ -139,7 +133,7 @@ def pairs(records: Iterable[Row], methods: Sequence[str], others: Sequence[str])
     for dataset in DATA:
         for method in methods:
             for other in others:
-                a, b = (runs_of(records, m, dataset) for m in (method, other))
+                a, b = (comparison.cells(records, m, dataset) for m in (method, other))
                 difference = comparison.difference(a, b, "success")
                 if method != other and difference is not None:
                     found.append(Pair(dataset, method, other, difference))
@@ -151,7 +145,7 @@ def ahead_and_behind(records: Iterable[Row], method: str) -> dict[str, list[Pair
     parts: dict[str, list[Pair]] = {"ahead": [], "behind": [], "no difference": []}
     for pair in pairs(records, [method], BASELINES):
         d = pair.difference
-        side = "ahead" if d.low > CLEAR else "behind" if d.high < -CLEAR else "no difference"
+        side = "ahead" if d.low > 0 else "behind" if d.high < 0 else "no difference"
         parts[side].append(pair)
     return parts
 
@@ -201,10 +195,10 @@ def by_data(records: Iterable[Row], method: str) -> Interval | None:
     None where a level is not recorded yet.
     """
     records = list(records)
-    if not all(runs_of(records, method, x) for x in DATA[: len(KINDS) * len(LEVELS)]):
+    if not all(comparison.cells(records, method, x) for x in DATA[: len(KINDS) * len(LEVELS)]):
         return None
     expert, mixed = (
-        [runs_of(records, method, f"{level}/{kind}") for level in LEVELS] for kind in KINDS
+        [comparison.cells(records, method, f"{level}/{kind}") for level in LEVELS] for kind in KINDS
     )
     return pooled(expert, mixed)
 
@@ -216,7 +210,11 @@ def costs(records: Iterable[Row], dataset: str) -> dict[str, tuple[float, Interv
     """
     records, found = list(records), {}
     for method in ORDER:
-        runs = [r for r in runs_of(records, method, dataset) if r["scores"].get("ms_per_action")]
+        runs = [
+            r
+            for r in comparison.cells(records, method, dataset)
+            if r["scores"].get("ms_per_action")
+        ]
         success = comparison.score(runs, "success") if runs else None
         if success is not None:
             found[method] = (min(r["scores"]["ms_per_action"] for r in runs), success)

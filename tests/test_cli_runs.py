@@ -13,6 +13,7 @@ import torch
 from seqrl import checkpoints, cli_runs, experiments, results, shipped, sweep, training
 from seqrl.cli import main
 from seqrl.environments.levels import LEVELS
+from seqrl.settings import Setting
 from seqrl.sweep import read_spec
 from seqrl.trained import load
 
@@ -239,7 +240,7 @@ def test_train_refuses_in_a_sentence(tmp_path, capsys, arguments, message):
 
 
 def test_every_field_of_a_setting_is_an_option_of_train():
-    assert {*cli_runs.SIZES, "augment"} == {field.name for field in fields(experiments.Setting)}
+    assert {*cli_runs.SIZES, "augment"} == {field.name for field in fields(Setting)}
 
 
 def test_own_data_of_any_environment_can_be_trained_on(tmp_path, capsys, monkeypatch):

@@ -13,9 +13,10 @@ from worlds import envs
 from seqrl import checkpoints, datasets, evaluation, experiments, results, seeds, trained
 from seqrl.behavior import Random
 from seqrl.checkpoints import CheckpointError
-from seqrl.experiments import GRID, KEY_TO_DOOR, METHODS, QUANTILES, Setting, load, train, work
+from seqrl.experiments import METHODS, QUANTILES, load, train, work
 from seqrl.policies import PolicyError
 from seqrl.rollout import rollout
+from seqrl.settings import GRID, KEY_TO_DOOR, Setting
 from seqrl.sweep import Run
 from seqrl.trajectories import concatenate
 

@@ -9,6 +9,7 @@ import torch
 from seqrl import comparison, datasets, experiments, results, tt_studies
 from seqrl.environments import make_envs
 from seqrl.evaluation import VALIDATION
+from seqrl.settings import Setting
 from seqrl.trained import Trained
 
 torch.set_num_threads(1)
@@ -18,7 +19,7 @@ LEVEL = "GoToLocalS7N5"
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     data = datasets.load(f"{LEVEL}/mixed", 20, progress=False)
-    size = experiments.Setting(width=16, layers=1, context=8, steps=2, batch=4)
+    size = Setting(width=16, layers=1, context=8, steps=2, batch=4)
     folder = tmp_path_factory.mktemp("run")
     return experiments.train("tt", data, 0, size, folder)[0]
 
