@@ -87,7 +87,7 @@ def test_a_dataset_with_a_number_has_so_many_episodes(data):
 
 def test_a_setting_is_that_of_the_data_with_some_fields_replaced(data):
     assert experiments.setting(data, {}) == GRID
-    assert experiments.setting(data, {"lr": 0.1}, "leap") == replace(GRID, steps=1000, lr=0.1)
+    assert experiments.setting(data, {"lr": 0.1}, "leap") == replace(GRID, steps=3000, lr=0.1)
     assert asdict(experiments.setting(data, {"steps": 7})) == {**asdict(GRID), "steps": 7}
     world = envs("view", 2)
     walks = rollout(Random(world), world, 2, 0)
