@@ -17,7 +17,7 @@ from seqrl import comparison, results
 from seqrl.environments.levels import KEY_TO_DOOR, LEVELS
 from seqrl.evaluation import Evaluation
 from seqrl.experiments import METHODS
-from seqrl.intervals import DRAWS, Interval, bootstrap, interquartile_mean
+from seqrl.intervals import DRAWS, Interval, interquartile_mean
 from seqrl.results import Row
 from seqrl.trained import Trained
 
@@ -171,7 +171,7 @@ def lost_and_won(records: Iterable[Row]) -> list[dict[str, str]]:
 def pooled(
     a: Sequence[Sequence[Row]], b: Sequence[Sequence[Row]], name: str = "success"
 ) -> Interval | None:
-    """The mean over levels of paired differences, each level's episodes drawn again by itself.
+    """The mean over levels of paired differences, with the standard error of a stratified mean.
 
     a, b: a level's runs each; a level counts where both have a run of the same seed.
     """
@@ -183,10 +183,9 @@ def pooled(
             strata.append(np.mean(common, axis=0))
     if not strata:
         return None
-    each = [bootstrap([x]) for x in strata]
-    spread = np.sqrt(sum(((e.high - e.low) / 3.92) ** 2 for e in each)) / len(each)
-    estimate = float(np.mean([e.estimate for e in each]))
-    return Interval(estimate, estimate - 1.96 * float(spread), estimate + 1.96 * float(spread))
+    estimate = float(np.mean([x.mean() for x in strata]))
+    error = float(np.sqrt(sum(x.var(ddof=1) / len(x) for x in strata))) / len(strata)
+    return Interval(estimate, estimate - 1.96 * error, estimate + 1.96 * error)
 
 
 def by_data(records: Iterable[Row], method: str) -> Interval | None:

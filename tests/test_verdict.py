@@ -53,7 +53,10 @@ def test_ahead_behind_and_neither():
 def test_pooled_is_the_mean_over_levels_of_common_seeds():
     a = [[run(success=(1, 1, 1, 1))], [run(success=(1, 0, 0, 0))], [run(seed=1)]]
     b = [[run(success=(0, 0, 0, 0))], [run(success=(0, 0, 0, 0))], [run(seed=2)]]
-    assert verdict.pooled(a, b).estimate == pytest.approx((1 + 0.25) / 2)
+    found = verdict.pooled(a, b)
+    assert found.estimate == pytest.approx((1 + 0.25) / 2)
+    error = np.sqrt(0.25 / 4) / 2  # the second level's variance, 1/4, over four episodes; 2 levels
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error)
     assert verdict.pooled(a[2:], b[2:]) is None
 
 
