@@ -196,7 +196,10 @@ class Learned(NamedTuple):
 
 
 def learn(method: str, data: Trajectories, seed: int, steps: int) -> Learned:
-    """One of "BC", "%BC", "IQL", "RvS", "DT" (remembers all), "DT, 1 step", tiny, trained now."""
+    """One of "BC", "%BC", "fitted Q", "CQL", "IQL", "RvS", "DT" (remembers all) and "DT, 1 step".
+
+    All are tiny and trained now.
+    """
     sizes: dict[str, Any] = {"hidden": 64, "dropout": 0.0}
     model: nn.Module
     if method.startswith("DT"):
@@ -214,7 +217,7 @@ def learn(method: str, data: Trajectories, seed: int, steps: int) -> Learned:
     return Learned(model, method == "RvS" or method.startswith("DT"))
 
 
-def from_west(learned: Learned, target: float = -3.0) -> float:
+def from_west(policy: Policy) -> float:
     """The return of the walk from the west; -3 is best, -10 is never to arrive."""
     envs = Envs([Crossing(start=0)])
-    return float(rollout(learned.policy(target), envs, 1, 0, stream="test").returns[0])
+    return float(rollout(policy, envs, 1, 0, stream="test").returns[0])

@@ -58,6 +58,6 @@ def test_relabeled_returns_are_what_values_allow():
 @pytest.mark.parametrize("method", ["BC", "%BC", "IQL", "RvS", "DT"])
 def test_each_method_learns_both_toys(method):
     walker = verdict_toys.learn(method, verdict_toys.commutes(40), 0, 2)
-    assert -10 <= verdict_toys.from_west(walker) <= -3
+    assert -10 <= verdict_toys.from_west(walker.policy(-3.0)) <= -3
     worker = verdict_toys.learn(method, verdict_toys.gambles(40), 0, 2)
     assert -6 <= verdict_toys.earned(worker.policy(1.0), 10) <= 4
