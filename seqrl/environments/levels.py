@@ -44,6 +44,9 @@ _TESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "GoToObjMazeS4Lava": ("MazeLava", {}),
     "GoToLocalComposition": ("GoToLocalComposition", {}),
     "GoToLocalCompositionN7": ("GoToLocalComposition", {"num_dists": 7}),
+    "GoToLocalS12N7": ("GoToLocal", {"room_size": 12, "num_dists": 7}),
+    "GoToLocalS16N7": ("GoToLocal", {"room_size": 16, "num_dists": 7}),
+    "GoToLocalS8N15": ("GoToLocal", {"room_size": 8, "num_dists": 15}),
     "GoToObjMazeS4R2Open": (
         "GoTo",
         {"room_size": 4, "num_rows": 2, "num_cols": 2, "num_dists": 1, "doors_open": True},
@@ -51,6 +54,7 @@ _TESTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 ADAPTATION = ("GoToLocalLavaNarrow", "GoToLocalLavaWide", "GoToObjMazeS4Lava")  # easy to hard
 COMPOSITION = ("GoToLocalComposition", "GoToLocalCompositionN7")
+BIGGER = ("GoToLocalS12N7", "GoToLocalS16N7", "GoToLocalS8N15")  # than GoToLocalS8N7, or fuller
 GENERALIZATION = ("GoToObjMazeS4R2Open", "GoToObjMazeS4", "GoToObjMazeS7")  # from a single room
 _OURS = (*LEVELS, KEY_TO_DOOR, *_TESTS)
 
