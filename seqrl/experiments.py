@@ -57,7 +57,7 @@ class Method:
 
 
 def _decision_transformer(data: Trajectories, size: Setting) -> DecisionTransformerConfig:
-    trunk = TransformerConfig(layers=size.layers, width=size.width)
+    trunk = TransformerConfig(layers=size.layers, width=size.width, dropout=size.dropout)
     return DecisionTransformerConfig.for_data(data, context=size.context, trunk=trunk)
 
 
@@ -74,7 +74,7 @@ def _iql(data: Trajectories, size: Setting) -> IQLConfig:
 
 
 def _trajectory_transformer(data: Trajectories, size: Setting) -> TrajectoryTransformerConfig:
-    trunk = TransformerConfig(size.layers, heads=4, width=size.width, activation="gelu")
+    trunk = _four_heads(size)
     search = BeamSearch(beam=16, horizon=3, context=3)  # chosen on validation episodes
     return TrajectoryTransformerConfig.for_data(
         data, context=size.context, trunk=trunk, search=search
@@ -82,15 +82,16 @@ def _trajectory_transformer(data: Trajectories, size: Setting) -> TrajectoryTran
 
 
 def _leap(data: Trajectories, size: Setting) -> LEAPConfig:
-    return LEAPConfig.for_data(data, horizon=5, trunk=_leap_trunk(size))
+    return LEAPConfig.for_data(data, horizon=5, trunk=_four_heads(size))
 
 
 def _leap_with_return(data: Trajectories, size: Setting) -> ReturnLEAPConfig:
-    return ReturnLEAPConfig.for_data(data, horizon=5, trunk=_leap_trunk(size))
+    return ReturnLEAPConfig.for_data(data, horizon=5, trunk=_four_heads(size))
 
 
-def _leap_trunk(size: Setting) -> TransformerConfig:
-    return TransformerConfig(size.layers, heads=4, width=size.width, activation="gelu")
+def _four_heads(size: Setting) -> TransformerConfig:
+    sizes: Any = {"width": size.width, "dropout": size.dropout}
+    return TransformerConfig(size.layers, heads=4, activation="gelu", **sizes)
 
 
 # An action is one of five that share a loss, given any of 31 sets of the others: six times the

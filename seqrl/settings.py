@@ -22,6 +22,7 @@ class Setting:
     steps: int = 500  # updates
     batch: int = 64  # windows
     lr: float = 1e-3
+    dropout: float = 0.1  # of a Transformer
     augment: bool = True  # colors, kinds and sides exchanged
     episodes: int = EPISODES  # tested
 
@@ -32,10 +33,14 @@ class Setting:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            kinds = {"lr": (int, float), "augment": (bool,)}.get(name, (int,))
+            kinds = {"lr": (int, float), "dropout": (int, float), "augment": (bool,)}.get(
+                name, (int,)
+            )
             if type(value) not in kinds:
                 raise ValueError(f"{name} cannot be {value!r}: it is a {kinds[-1].__name__}.")
-            if name != "augment" and not value > 0:
+            if name == "dropout" and not 0 <= value < 1:
+                raise ValueError(f"dropout must be from 0 to below 1, not {value}.")
+            if name not in ("augment", "dropout") and not value > 0:
                 raise ValueError(f"{name} must be above 0, not {value}.")
 
 

@@ -97,6 +97,12 @@ def test_a_setting_is_that_of_the_data_with_some_fields_replaced(data):
     assert not experiments.setting(rollout(Random(world), world, 2, 0), {}).augment
 
 
+@pytest.mark.parametrize("method", ["dt", "tt", "leap"])
+def test_dropout_is_that_of_the_transformer(data, method):
+    trunk = METHODS[method].config(data, replace(TINY, dropout=0.3)).trunk
+    assert trunk.dropout == 0.3 and METHODS[method].config(data, TINY).trunk.dropout == 0.1
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -105,6 +111,7 @@ def test_a_setting_is_that_of_the_data_with_some_fields_replaced(data):
         ({"steps": "5"}, "steps cannot be '5'"),
         ({"augment": 1}, "augment cannot be 1"),
         ({"lr": float("nan")}, "lr must be above 0"),
+        ({"dropout": 1.0}, "dropout must be from 0 to below 1"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused(data, config, said):
