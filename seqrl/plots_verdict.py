@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MARKERS = "osD^vP"
 FILTERS = (("dt", "bc25"), ("rvs", "bc25"))  # conditioning against filtering, on mixed data
 LATE = ("dt", "rvs", "iql")
+AMOUNT = ("bc", "rvs", "iql", "dt", "tt", "leap")
 DOOR = ("dt", "rvs", "bc_success", "bc10", "bc25", "bc50", "iql", "bc", "random")
 COSTS = "GoToLocalS8N7/mixed"  # the only level that all methods have
 
@@ -122,6 +123,32 @@ def quality(records: Sequence[Row]) -> Axes:
     for y, (name, x) in enumerate(known.items()):
         _dot(ax, x, -y, paint(name), "o", None)
     _rows(ax, list(known), "500 expert − 10,000 mixed episodes (points)")
+    return ax
+
+
+def amount(records: Sequence[Row]) -> Axes:
+    """Success over the number of mixed episodes of one level, and by random walks at the right."""
+    import matplotlib.pyplot as plt
+
+    ax = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")[1]
+    level = COSTS.partition("/")[0]
+    kinds = {"500": "mixed-500", "2,000": "mixed-2000", "10,000": "mixed", "random": "random"}
+    for i, method in enumerate(AMOUNT):
+        cells = [comparison.score(comparison.cells(records, method, f"{level}/{kind}"), "success")
+                 for kind in kinds.values()]  # fmt: skip
+        known = [(x, cell) for x, cell in enumerate(cells) if cell is not None]
+        at, color = 0.06 * (i - 2.5), paint(verdict.title(method))
+        if not known:
+            continue
+        y = np.array([cell for _, cell in known]) * 100
+        ax.errorbar([x + at for x, _ in known], y[:, 0], np.abs(y[:, 1:] - y[:, :1]).T, ms=5,
+                    fmt=MARKERS[i], lw=1.2, color=color, label=verdict.title(method))  # fmt: skip
+        along = [x for x, _ in known if x < 3]
+        ax.plot([x + at for x in along], y[: len(along), 0], lw=1, color=color)
+    ax.axvline(2.5, color=MUTED, lw=0.8)
+    ax.set_xticks(range(len(kinds)), [*list(kinds)[:3], "10,000 random"])
+    ax.set(xlabel="episodes of the data", ylabel="success (%)")
+    ax.legend(ncols=1, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
 
@@ -244,6 +271,7 @@ FROM_RECORDS: dict[str, Callable[[Sequence[Row]], Any]] = {
     "filters": filters,
     "cost": cost,
     "quality": quality,
+    "amount": amount,
     "delayed": delayed,
     "papers": papers,
 }
