@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
-.PHONY: book test env lint unit nbval bench notebooks pack site-test constraints ship results clean
+.PHONY: book test env lint unit nbval bench notebooks pack pdf offline site-test constraints ship results clean
 .DEFAULT_GOAL := book
 
 book: env  ## execute the pages and write _build/html/index.html
@@ -45,6 +45,12 @@ notebooks: env  ## remake the .ipynb files from their MyST sources
 pack: env  ## an exercise sheet's notebooks, rubric and autograder in one zip: make pack CH=03
 	@test -n "$(CH)" || { echo "Say which chapter: make pack CH=03"; exit 1; }
 	$(PY) book/_tools/pack.py "$(CH)"
+
+pdf: book  ## the whole book as one PDF; needs XeLaTeX and Chromium, see CONTRIBUTING.md
+	SEQRL_SPEED=$${SEQRL_SPEED:-class} $(PY) book/_tools/pdf.py
+
+offline: book  ## the built pages in one zip that opens from disk
+	SEQRL_SPEED=$${SEQRL_SPEED:-class} $(PY) book/_tools/offline.py
 
 site-test: env  ## drive Chromium over the built pages
 	$(PY) book/_tools/site_test.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,13 @@ def load_pages(root: Path) -> list[Page]:
     """The pages of the book at `root`; an empty list where it has no `_toc.yml`."""
     path = root / "_toc.yml"
     return pages(yaml.safe_load(path.read_text("utf8"))) if path.exists() else []
+
+
+def version(root: Path) -> str:
+    """The version of the package, which is the book's as well; "" where it names none."""
+    text = (root / "seqrl" / "__init__.py").read_text("utf8")
+    found = re.search(r'^__version__ = "([^"]+)"$', text, re.M)
+    return found[1] if found else ""
 
 
 def macros(config: dict[str, Any]) -> dict[str, tuple[str, int]]:
