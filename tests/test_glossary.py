@@ -49,12 +49,17 @@ def _blank(found: re.Match[str]) -> str:
     return found[0] if linked else re.sub(r"[^\n]", " ", found[0])
 
 
+def inflected(words: str) -> str:
+    """A pattern for the singular and the plural of a term."""
+    return rf"{words[:-1]}(?:y|ies)" if words.endswith("y") else rf"{words}(?:s|es)?"
+
+
 def first_use(text: str, term: str) -> tuple[str, bool] | None:
     """The line of the first use of `term` in `text`, and whether it is linked there."""
     words = r"\s".join(map(re.escape, term.split()))
     linked = rf"\{{term\}}`(?:[^`<]*<{words}>|{words})`"
     elsewhere = r"\{term\}`[^`]*`"  # a longer term that holds this one
-    plain = rf"(?<![\w-]){words}(?:s|es)?(?![\w-])"
+    plain = rf"(?<![\w-]){inflected(words)}(?![\w-])"
     for found in re.finditer(f"({linked})|({elsewhere})|({plain})", text, re.I):
         if found[1] or found[3]:
             start = text.rfind("\n", 0, found.start()) + 1
@@ -88,6 +93,7 @@ def test_basic_words_are_linked_on_the_page_that_introduces_them() -> None:
     [
         ("A {term}`beam search` and a beam search.", True),
         ("{term}`Beam searches <beam search>` are many.", True),
+        ("{term}`Behavior policies <behavior policy>`, no beam search.", False),
         ("A beam search, then {term}`beam search`.", False),
         ("Only beams.", None),
     ],
