@@ -350,6 +350,26 @@ def test_a_hidden_cell_and_its_caption(small: Path) -> None:
     assert cells[place + 1].source == "**Figure 1.1.** C."
 
 
+def test_words_alone_are_changed_without_executing(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [source for source, _ in notebooks.targets(small) if source.startswith("book/")]
+    path = small / sources[0]
+    target = path.with_suffix(".ipynb")
+    source, stored = path.read_text("utf8"), target.read_bytes()
+    before = notebooks.read(target)
+    monkeypatch.setattr(notebooks, "execute", lambda *_: pytest.fail("executed without need"))
+    path.write_text(source + "\nOne more sentence.\n")
+    notebooks.write(small, force=False)
+    after = notebooks.read(target)
+    assert before and after and "One more sentence." in after.cells[-1].source
+    assert notebooks.code(after) == notebooks.code(before)
+    outputs = [[c.outputs for c in notebooks.checked_cells(n)] for n in (before, after)]
+    assert outputs[0] == outputs[1] and outputs[0]
+    path.write_text(source)
+    target.write_bytes(stored)
+
+
 def test_writing_again_changes_and_executes_nothing(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,11 +2,11 @@
 
     python book/_tools/notebooks.py            write what changed
     python book/_tools/notebooks.py --check    say what has drifted, exit 1 (executes nothing)
-    python book/_tools/notebooks.py --force    execute again even where the source is the same
+    python book/_tools/notebooks.py --force    execute again even where the code is the same
 
 Cells tagged `nbval-check-output` carry their stored text output, which nbval compares; a notebook
-is executed, at smoke speed, only when it has such cells and its source has changed. All other
-outputs are left out.
+is executed, at smoke speed, only when it has such cells and its code has changed; words alone keep
+them. All other outputs are left out.
 """
 
 from __future__ import annotations
@@ -53,6 +53,16 @@ def stripped(notebook: nbformat.NotebookNode) -> str:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return nbformat.writes(copy)
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The cells that a kernel runs."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def code(notebook: nbformat.NotebookNode) -> list[tuple[str, list[str]]]:
+    """All that outputs hang on: the code in its order, and what is compared."""
+    return [(cell.source, cell.metadata.get("tags", [])) for cell in code_cells(notebook)]
 
 
 def unrun(notebook: nbformat.NotebookNode) -> bool:
@@ -126,10 +136,10 @@ def update(book: Book, source: str, target: str, force: bool) -> bool:
     """Write one notebook if it is not what its source says; True if the file changed."""
     path = book.root / target
     old, new = read(path), convert(book, source, target)
-    same = old is not None and stripped(old) == stripped(new) and not unrun(old)
+    same = old is not None and code(old) == code(new) and not unrun(old)
     if checked_cells(new):
         if old is not None and same and not force:
-            for before, cell in zip(old.cells, new.cells):
+            for before, cell in zip(code_cells(old), code_cells(new)):
                 if CHECKED in cell.metadata.get("tags", []):
                     cell.outputs, cell.execution_count = before.outputs, before.execution_count
         else:
