@@ -112,7 +112,8 @@ class FitTables(SphinxPostTransform):
                 for column, width in zip(columns, widths):
                     column["colwidth"] = width
                 for text in list(table.findall(nodes.Text)):
-                    text.parent.replace(text, nodes.Text(BREAKS.sub(BREAK, text)))
+                    if not isinstance(text.parent, (nodes.math, nodes.raw)):
+                        text.parent.replace(text, nodes.Text(BREAKS.sub(BREAK, text)))
 
 
 def column_widths(table: nodes.table, columns: int) -> list[int]:
