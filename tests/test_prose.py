@@ -1,11 +1,18 @@
-"""US spelling, and no word twice, on every page and in every sheet."""
+"""US spelling and no word twice, on every page and in every sheet; each chapter leads on."""
 
 import re
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_tools"))
+
+from book_config import load_pages  # noqa: E402
+
+CHAPTERS = [page.docname for page in load_pages(ROOT) if page.counts_in]
 TEXTS = [*ROOT.glob("book/*.md"), *ROOT.glob("solutions/*.md"), *ROOT.glob("*.md")]
 BRITISH = re.compile(
     r"""\b(?:
@@ -39,3 +46,11 @@ def test_british_words_are_seen() -> None:
     text = "colour behaviours labelled modelling generalise recognised normalisation centre grey"
     assert foreign(text) == text.split()
     assert foreign("color labeled modeling generalize surprise raised exercise noise center") == []
+
+
+@pytest.mark.parametrize("page", list(pairwise(CHAPTERS)), ids=lambda page: Path(page[0]).stem)
+def test_the_end_of_a_chapter_leads_to_the_next(page: tuple[str, str]) -> None:
+    this, following = page
+    text = (ROOT / f"{this}.md").read_text("utf8")
+    summary = text.split("\n## Summary\n")[1].split("\n**Further reading.**")[0]
+    assert f"]({Path(following).name}.md)" in summary
