@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -191,3 +194,92 @@ def test_unpacked_anywhere_the_book_opens_with_mathematics_and_search(
     assert page.has_math
     assert site_test.look(tab, seen, page, None) == []
     assert site_test.search(tab, seen, site, "return-to-go") == []
+
+
+# The whole, up to LaTeX
+
+WRITE = """
+import sys, pathlib, pdf
+sys.exit(pdf.write_latex(*map(pathlib.Path, sys.argv[1:])))
+"""
+TOC = """\
+format: jb-book
+root: book/index
+parts:
+  - caption: Before
+    chapters:
+      - file: book/before.md
+  - caption: Chapters
+    numbered: 1
+    chapters:
+      - file: book/01-one.md
+        sections:
+          - file: book/01b-more.md
+      - file: book/02-two.md
+"""
+PRINTED = {
+    "index": "# The book\n\nWelcome.\n\n## How to read\n\nSlowly.\n",
+    "before": "# Before\n\n$\\argmax_x \\abs{x}$\n",
+    "01-one": "# One\n\n$$\nx = 1\n$$ (eq-one)\n\n```{figure} picture.svg\n:alt: x\n\nSee.\n```\n",
+    "01b-more": "# More\n\nOf one.\n\n## Deeper\n\nStill.\n",
+    "02-two": "# Two\n\nSee {eq}`eq-one`.\n\n| a | b |\n|--|--|\n"
+    f"| {'word ' * 30}| $x_i$<br>{'word ' * 30}|\n",
+}
+
+
+@pytest.fixture(scope="module")
+def latex(printer: Printer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The LaTeX of a book of five small pages; the fixture above says whether it can be made."""
+    root = tmp_path_factory.mktemp("printed")
+    for folder in ("_ext", "_tools", "_static"):
+        shutil.copytree(ROOT / "book" / folder, root / "book" / folder)
+    shutil.copy(ROOT / "_config.yml", root)
+    (root / "seqrl").mkdir()
+    (root / "seqrl" / "__init__.py").write_text('__version__ = "1.2.3"\n')
+    (root / "book" / "references.bib").write_text("")
+    (root / "_toc.yml").write_text(TOC)
+    for name, text in PRINTED.items():
+        (root / "book" / f"{name}.md").write_text(text)
+    (root / "book" / "picture.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"/>'
+    )
+    folder = root / "_build" / "latex"
+    environment = {**os.environ, "PYTHONPATH": str(root / "book" / "_tools")}
+    run = subprocess.run(
+        [sys.executable, "-c", WRITE, root, folder],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert boxes(next(folder.glob("picture*.pdf")).read_bytes())
+    return (folder / "book.tex").read_text("utf8")
+
+
+def test_chapters_have_the_numbers_of_the_pages(latex: str) -> None:
+    body = latex.split(r"\begin{document}")[1]
+    marks = re.findall(
+        r"\\(chapter|section|subsection)\{([^}]*)\}|\\setcounter\{secnumdepth\}\{(-?\d)\}", body
+    )
+    assert [kind + title if kind else int(depth) for kind, title, depth in marks] == [
+        -1,
+        "chapterAbout this book",
+        "sectionHow to read",
+        -1,
+        "chapterBefore",
+        0,
+        "chapterOne",
+        "sectionMore",
+        "subsectionDeeper",
+        0,
+        "chapterTwo",
+    ]
+
+
+def test_what_stands_on_the_pages_stands_in_the_book(latex: str) -> None:
+    assert r"\newcommand{\booktitle}{Transformers, Take the Wheel!}" in latex
+    assert "Version 1.2.3." in latex
+    assert r"\renewcommand{\abs}[1]" in latex
+    assert re.search(r"\\sphinxincludegraphics\{\{picture\}\.pdf\}", latex)
+    assert r"\newline{}" in latex and r"\(x_i\)" in latex  # in a table whose lines break
+    assert r"\X{" in latex
