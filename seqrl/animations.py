@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from functools import cache
 from html import escape
-from pathlib import Path
 
 import numpy as np
 
@@ -21,36 +18,12 @@ from seqrl.grid_shapes import (
     shapes,
 )
 from seqrl.gridworld import start_mark, svg_element, svg_floor, svg_path, svg_shapes, svg_walls
+from seqrl.player import Player, panes, player, timed, world
 from seqrl.scenes import Scene, scene
 from seqrl.trajectories import Trajectories
 
 EMPTY = (1, 0, 0)
 BLOCK = (Shape(box(-0.01, -0.01, 1.01, 1.01), WALL),)  # overlaps its neighbors: no seams
-ICONS = {
-    "back": '<path d="M19 5v14L9 12zM5 5h3v14H5z"/>',
-    "play": '<path class="start" d="M7 4l13 8-13 8z"/>'
-    '<path class="stop" visibility="hidden" d="M6 4h4v16H6zM14 4h4v16h-4z"/>',
-    "next": '<path d="M5 5v14l10-7zM16 5h3v14h-3z"/>',
-}
-
-
-class Player:
-    """What `play` returns: a notebook shows it, `save` writes it as a page of its own."""
-
-    def __init__(self, html: str, description: str) -> None:
-        self.html, self.description = html, description
-
-    def __repr__(self) -> str:
-        return f"Player({self.description})"
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def save(self, path: str | Path) -> None:
-        """Write a standalone page, which needs no other file."""
-        head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Episodes</title>'
-        view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        Path(path).write_text(f"{head}{view}<body>{self.html}</body></html>\n", encoding="utf-8")
 
 
 def play(
@@ -80,21 +53,20 @@ def play(
     if targets is not None:
         if len(targets) != len(scenes):
             raise ValueError(f"{len(scenes)} episodes need as many targets, not {len(targets)}.")
-        scenes = [_asked(shown, target) for shown, target in zip(scenes, targets)]
+        scenes = [asked_for(shown, target) for shown, target in zip(scenes, targets)]
     longest = max(len(shown.actions) for shown in scenes)
     columns = per_row or min(len(scenes), 3)
-    worlds = "".join(_world(shown, caption) for shown, caption in zip(scenes, captions))
+    worlds = [episode(shown, caption) for shown, caption in zip(scenes, captions)]
     description = f"{len(scenes)} episode{'s' * (len(scenes) > 1)}, {longest} steps"
-    flags = " data-autoplay" * autoplay + " data-loop" * loop
-    milliseconds = int(np.clip(12_000 / longest, 70, 300))
-    html = (
-        f'<div class="seqrl-player" tabindex="0" role="group" data-ms="{milliseconds}"{flags} '
-        f'aria-label="Animation of {description}. Space plays, arrow keys step.">'
-        f"<style>{asset('player.css')}</style>"
-        f'<div class="worlds{" many" * (columns > 2)}" style="--n:{columns}">{worlds}</div>'
-        f"{_bar(longest)}<script>{asset('player.js')}</script></div>"
-    )
-    return Player(html, description)
+    return player(
+        worlds, longest, description, columns=columns, milliseconds=pace(longest),
+        autoplay=autoplay, loop=loop,
+    )  # fmt: skip
+
+
+def pace(steps: int) -> int:
+    """Milliseconds a step, so that an episode of so many takes at most twelve seconds."""
+    return int(np.clip(12_000 / steps, 70, 300))
 
 
 def in_turn(name: str, count: int, seconds: float) -> str:
@@ -127,23 +99,19 @@ def _scenes(
     return [scene(source, e) for source, e in zip(sources, numbers)]
 
 
-def _asked(shown: Scene, target: float) -> Scene:
+def asked_for(shown: Scene, target: float) -> Scene:
     """The scene with the target, less every reward so far, in place of its return-to-go."""
     so_far = shown.returns_to_go[0] - shown.returns_to_go
     return shown._replace(returns_to_go=target - so_far)
 
 
-@cache
-def asset(name: str) -> str:
-    """A file of this package, without indentation and line breaks that only readers need."""
-    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
-    return "\n".join(line.strip() for line in lines if line.strip())
+def episode(shown: Scene, caption: str = "", *, beside: str = "", chosen: bool = True) -> str:
+    """One episode: what it is called, its still picture, and what the script needs to move it.
 
-
-def _world(shown: Scene, caption: str) -> str:
-    """One episode: what it is called, its still picture, and what the script needs to move it."""
+    beside: what else is drawn at its right; chosen: whether it is shown before another is.
+    """
     end = _outcome(shown)
-    title = f"<b>{escape(caption)}</b>" * bool(caption)
+    title = f"<b>{escape(caption)}</b>" * bool(caption and not beside)
     label = ". ".join(filter(None, [caption, shown.mission, described(shown)]))
     data = {
         "poses": unwound(shown.poses),
@@ -151,14 +119,14 @@ def _world(shown: Scene, caption: str) -> str:
         "actions": [sorted(set(shown.actions)).index(name) for name in shown.actions],
         "go": [f"{value:.3g}".replace("-", "−") for value in shown.returns_to_go],
         "end": end,
+        "last": len(shown.actions),
     }
-    packed = escape(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
-    return (
-        f'<div class="world" data-episode="{packed}">'
-        f'<div class="head">{title}{escape(shown.mission)}</div>'
-        f"{svg_element(shown.maps[0], picture(shown), label)}"
-        f'<div class="read"><span class="end"><b>{end}</b></span></div></div>'
-    )
+    head = f'<div class="head">{title}{escape(shown.mission)}</div>'
+    drawn = svg_element(shown.maps[0], picture(shown), label)
+    read = f'<div class="read"><span class="end"><b>{end}</b></span></div>'
+    if beside:
+        return world(data, head + panes(drawn + read, beside), chosen=chosen, wide=True)
+    return world(data, head + drawn + read, chosen=chosen)
 
 
 def _outcome(shown: Scene) -> str:
@@ -192,14 +160,14 @@ def picture(shown: Scene) -> str:
     for (x, y), versions in changing.items():
         for start, end, cell in versions:
             look = BLOCK if cell[0] == 2 else shapes(*cell)
-            parts.append(_timed(svg_shapes(placed(look, x, y)), start, end, last))
+            parts.append(timed(svg_shapes(placed(look, x, y)), start, end, last))
     if (shown.poses[:, :2] != shown.poses[0, :2]).any():
         path = svg_path(shown.poses, pieces=150) + svg_shapes(start_mark(shown.poses))
         parts.append(f'<g class="trail">{path}</g>')
     column, row, heading = (int(v) for v in shown.poses[-1])
     agent = svg_shapes(placed(agent_shapes(), -0.5, -0.5))
     carried = "".join(
-        _timed(svg_shapes(carried_shapes(shown.carrying[start], -0.5, -0.5)), start, end, last)
+        timed(svg_shapes(carried_shapes(shown.carrying[start], -0.5, -0.5)), start, end, last)
         for start, end in _runs(shown.carrying)
         if shown.carrying[start, 0]
     )
@@ -223,23 +191,3 @@ def _runs(rows: np.ndarray) -> list[tuple[int, int]]:
     """First step and step after the last of each run of equal rows."""
     starts = [0, *(np.flatnonzero((rows[1:] != rows[:-1]).any(1)) + 1).tolist()]
     return list(zip(starts, [*starts[1:], len(rows)]))
-
-
-def _timed(content: str, start: int, end: int, last: int) -> str:
-    """Content that is there from one step until before another; the still shows the last step."""
-    hidden = "" if start <= last < end else ' visibility="hidden"'
-    return f'<g data-from="{start}" data-to="{end}"{hidden}>{content}</g>' * bool(content)
-
-
-def _bar(last: int) -> str:
-    """The controls, hidden until the script runs."""
-
-    def button(name: str, label: str) -> str:
-        icon = f'<svg viewBox="0 0 24 24" aria-hidden="true">{ICONS[name]}</svg>'
-        return f'<button type="button" class="{name}" aria-label="{label}">{icon}</button>'
-
-    return (
-        f'<div class="bar" hidden>{button("back", "one step back")}{button("play", "play")}'
-        f'{button("next", "one step on")}<input type="range" min="0" max="{last}" value="{last}" '
-        f'aria-label="step"><output>{last} / {last}</output></div>'
-    )

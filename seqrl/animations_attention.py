@@ -8,7 +8,8 @@ from html import escape
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqrl.animations import Player, in_turn
+from seqrl.animations import in_turn
+from seqrl.player import Player
 from seqrl.style import BLUE, INK, MUTED, PAPER, TOKEN_COLORS
 
 STEP, BOX = 56, 46  # from token to token, and the side of one, in the units of the drawing

@@ -1,25 +1,26 @@
-"""A beam search over a map: it grows, is pruned, and grows on. SVG without a script."""
+"""A beam search over a map, step by step: it grows, is pruned, and grows on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from seqrl.animations import Player, in_turn
 from seqrl.beam_search import Prefix, Round
+from seqrl.environments.grid_observation import ACTIONS
 from seqrl.grid_shapes import STEPS, agent_shapes, map_shapes, placed
-from seqrl.gridworld import frame as shown_part
-from seqrl.gridworld import short, svg_floor, svg_shapes, svg_walls
-from seqrl.style import BLUE, INK, PAPER, VERMILLION
+from seqrl.gridworld import short, svg_element, svg_floor, svg_shapes, svg_walls
+from seqrl.player import Player, panes, player, timed, world
+from seqrl.style import BLUE, INK, MUTED, PAPER, VERMILLION
 from seqrl.tt_dynamics import on_map
 
-SECONDS = 1.6  # how long a frame is shown
+MILLISECONDS = 1600  # of a transition
 SPREAD = 0.3  # of a cell: paths that coincide are drawn side by side within this
+FADED = 0.4  # opacity of what is dropped
+WIDTH, HEIGHT, LEFT, TOP, FOOT = 360, 330, 46, 26, 40  # of the drawing of values
 
 
 class Branches(NamedTuple):
@@ -29,15 +30,21 @@ class Branches(NamedTuple):
     times: np.ndarray  # (n,) how many sequences did this
     kept: np.ndarray  # (n,) how many of them stay
     value: np.ndarray  # (n,) the mean of what they are worth
+    actions: np.ndarray  # (n, t + 1), the last one's outcome is not imagined yet
 
     @property
     def different(self) -> int:
         """How many of those that stay are different."""
         return int((self.kept > 0).sum())
 
+    @property
+    def cells(self) -> int:
+        """How many different cells those that stay have come to."""
+        return len(np.unique(self.poses[self.kept > 0][:, -1, :2], axis=0))
+
 
 def branches(model: Any, prefix: Prefix, round_: Round, e: int = 0) -> Branches:
-    """The candidates of one round of a search in environment e, by the states they imagined.
+    """The candidates of one round of a search in environment e, by their actions and states.
 
     One that has said stop stays where it was.
     """
@@ -52,47 +59,44 @@ def branches(model: Any, prefix: Prefix, round_: Round, e: int = 0) -> Branches:
     rows = torch.stack(states, 1)  # (R, t + 1, N)
     numbers = model.discretizer.center(rows, layout.state)
     world = prefix.world._replace(anchor=prefix.world.anchor[e : e + 1])
-    poses = on_map(world, numbers.flatten(0, 1)[None]).view(*rows.shape[:2], 3)
-    unique, which = np.unique(poses.numpy(), axis=0, return_inverse=True)
+    poses = on_map(world, numbers.flatten(0, 1)[None]).view(*rows.shape[:2], 3).numpy()
+    actions = tokens[:, ::C].numpy()  # (R, t + 1)
+    sequences = np.concatenate([actions, poses.reshape(len(poses), -1)], 1)
+    _, first, which = np.unique(sequences, axis=0, return_index=True, return_inverse=True)
     which = which.ravel()
     stays = np.zeros(len(which))
     stays[round_.kept[e].numpy()] = 1
     times = np.bincount(which)
     worth = np.bincount(which, round_.value[e].numpy()) / times
-    return Branches(unique, times, np.bincount(which, stays), worth)
+    return Branches(poses[first], times, np.bincount(which, stays), worth, actions[first])
 
 
-def growing(grid: np.ndarray, found: Sequence[Branches], best: Sequence[str]) -> Player:
-    """The rounds of a search over a map (W, H, 3), one frame each, and at last the best plan.
+def growing(
+    grid: np.ndarray, found: Sequence[Branches], best: Sequence[str], *, autoplay: bool = True
+) -> Player:
+    """The rounds of a search over a map (W, H, 3), one a step, beside what each future is worth.
 
-    best: the plan's actions in words. It stands still under the pointer or with the keyboard's
-    focus; readers who prefer reduced motion see the last frame. ValueError without a round.
+    best: the plan's actions in words, for the last step. What is dropped is faded. ValueError
+    without a round.
     """
     if not found:
         raise ValueError("there is no round of a search to be shown.")
-    left, top, across, down = shown_part(grid)
+    last = len(found) + 1  # nothing is imagined at step 0; the best is alone at the last
     x, y, heading = (int(v) for v in found[0].poses[0, 0])
-    still = svg_floor(grid) + svg_shapes(map_shapes(grid)) + svg_walls(grid)
+    base = svg_floor(grid) + svg_shapes(map_shapes(grid)) + svg_walls(grid)
     agent = svg_shapes(placed(agent_shapes(heading), x, y))
-    foot = across / 10  # room for a line below the map
-    under = f'x="{short(left)}" y="{short(top + down + 0.65 * foot)}" font-size="{short(foot / 2)}"'
-    frames = [_frame(i, branch, under) for i, branch in enumerate(found)]
-    runs = [(word, len(list(same))) for word, same in groupby(best)]
-    words = "best: " + ", ".join(f"{n} x {word}" if n > 1 else word for word, n in runs)
-    last = found[-1]._replace(kept=last_only(found[-1]))
-    frames.append(_frame(len(found), last, under, words))
-    size = f"{short(left)} {short(top)} {short(across)} {short(down + foot)}"
-    label = f"A beam search of {len(found)} rounds over a map; {words}."
-    place = f'x="{left}" y="{top}" width="{across}"'
-    back = f'<rect {place} height="{down + foot}" fill="{PAPER}"/>'
-    part = f'<svg {place} height="{down}" viewBox="{left} {top} {across} {down}">'  # cuts the rim
-    html = (
-        f'<div class="seqrl-beam" tabindex="0">{in_turn("seqrl-beam", len(found) + 1, SECONDS)}'
-        f'<svg viewBox="{size}" role="img" aria-label="{escape(label)}" '
-        f'xmlns="http://www.w3.org/2000/svg" style="width:100%;max-width:430px">'
-        f"{back}{part}{still}{agent}</svg>{''.join(frames)}</svg></div>"
-    )
-    return Player(html, f"a beam search of {len(found)} rounds")
+    over = [timed(_paths(branch), i, i + 1, last) for i, branch in enumerate(found, 1)]
+    alone = found[-1]._replace(kept=last_only(found[-1]))
+    over.append(timed(_path(alone, int(alone.kept.argmax()), 0), last, last + 1, last))
+    label = f"A beam search of {len(found)} rounds over a map."
+    drawn = svg_element(grid, base + agent + "".join(over), label)
+    words = [*_words(found), _best(found, best)]
+    data = {"last": last, "words": words}
+    ladder = _values(found, last)
+    return player(
+        [world(data, panes(drawn, ladder), wide=True)], last,
+        f"a beam search of {len(found)} rounds", milliseconds=MILLISECONDS, autoplay=autoplay,
+    )  # fmt: skip
 
 
 def last_only(branch: Branches) -> np.ndarray:
@@ -102,33 +106,140 @@ def last_only(branch: Branches) -> np.ndarray:
     return alone
 
 
-def _frame(i: int, branch: Branches, under: str, words: str = "") -> str:
-    """One round: what is dropped behind, what stays in front, and a line that counts them."""
+def _words(found: Sequence[Branches]) -> list[str]:
+    """A sentence for each step before the last."""
+    words = ["Now: nothing is imagined yet."]
+    for i, branch in enumerate(found, 1):
+        stay, out = branch.kept > 0, branch.kept == 0
+        words.append(
+            f"Transition {i}: {branch.times.sum()} futures are imagined, {len(stay)} of them "
+            f"different. {branch.kept.sum():.0f} stay, worth {_span(branch.value[stay])}"
+            + (f"; dropped are those worth {_span(branch.value[out])}." if out.any() else ".")
+        )
+    return words
+
+
+def _best(found: Sequence[Branches], best: Sequence[str]) -> str:
+    runs = [(word, len(list(same))) for word, same in groupby(best)]
+    plan = ", ".join(f"{n} × {word}" if n > 1 else word for word, n in runs)
+    worth = _number(float(found[-1].value[last_only(found[-1]) > 0][0]))
+    return f"The best future, worth {worth}: {plan}. Only its first action is taken."
+
+
+def _span(values: np.ndarray) -> str:
+    low, high = _number(float(values.min())), _number(float(values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−")
+
+
+def _paths(branch: Branches) -> str:
+    """Each branch over the map; what is dropped lies behind."""
+    shifts = np.linspace(-SPREAD, SPREAD, len(branch.kept)) if len(branch.kept) > 1 else [0.0]
     order = np.argsort(branch.kept > 0, kind="stable")
-    shifts = np.linspace(-SPREAD, SPREAD, max(2, len(order)))
-    lines = "".join(_path(branch, b, shifts[k]) for k, b in enumerate(order))
-    if not words:
-        kept, all_ = int(branch.kept.sum()), int(branch.times.sum())
-        words = f"transition {i + 1}: {all_} imagined, {kept} stay"
-    text = f'<text {under} font-family="sans-serif" fill="{INK}">{escape(words)}</text>'
-    delay = f"animation-delay:{i * SECONDS:.1f}s"
-    return f'<g class="frame" style="{delay}">{lines}{text}</g>'
+    return "".join(_path(branch, int(b), float(shifts[b])) for b in order)
 
 
 def _path(branch: Branches, b: int, shift: float) -> str:
-    points = branch.poses[b, :, :2] + 0.5 + shift
-    points = np.r_[points[:1], points[1:][(np.diff(points, axis=0) != 0).any(1)]]
-    stays = branch.kept[b] > 0
-    paint, opacity = (BLUE, 0.9) if stays else (VERMILLION, 0.7)
+    """One branch: where it went, and at its end the action whose outcome is not imagined yet."""
+    points = branch.poses[b, :, :2] + 0.5
+    points = np.r_[points[:1], points[1:][(np.diff(points, axis=0) != 0).any(1)] + shift]
+    paint, opacity = (BLUE, 0.9) if branch.kept[b] > 0 else (VERMILLION, FADED)
     width = 0.04 + 0.02 * np.log2(1 + branch.times[b])
-    end = [short(v) for v in points[-1]]
-    dx, dy = STEPS[int(branch.poses[b, -1, 2])]
-    nose = f"M{end[0]} {end[1]}l{short(0.22 * dx)} {short(0.22 * dy)}"
     line = " ".join(short(v) for v in points.ravel())
+    x, y = (short(v) for v in points[-1])
     return (
-        f'<g fill="none" stroke="{paint}" stroke-opacity="{opacity}" '
-        f'stroke-width="{short(width)}" stroke-linecap="round" stroke-linejoin="round">'
-        f'<path d="M{line}"/><path d="{nose}"/></g>'
-        f'<circle cx="{end[0]}" cy="{end[1]}" r="{short(width)}" fill="{paint}" '
-        f'fill-opacity="{opacity}"/>'
+        f'<g fill="none" stroke="{paint}" opacity="{opacity}" stroke-width="{short(width)}" '
+        f'stroke-linecap="round" stroke-linejoin="round"><path d="M{line}{_intent(branch, b)}"/>'
+        f'<circle cx="{x}" cy="{y}" r="{short(width)}" fill="{paint}" stroke="none"/></g>'
+    )
+
+
+def _intent(branch: Branches, b: int) -> str:
+    """The last action as a stroke: half a cell ahead, or a short one to the side of a turn."""
+    action, heading = int(branch.actions[b, -1]), int(branch.poses[b, -1, 2])
+    name = ACTIONS[action] if action < len(ACTIONS) else ""
+    turn = {"left": -1, "right": 1, "forward": 0}.get(name)
+    if turn is None:
+        return ""
+    dx, dy = STEPS[(heading + turn) % 4] * (0.25 if turn else 0.5)
+    return f"l{short(dx)} {short(dy)}"
+
+
+def _values(found: Sequence[Branches], last: int) -> str:
+    """What each future is worth, round by round; lines lead from a future to those it grew into."""
+    values = np.concatenate([branch.value for branch in found])
+    low, high = float(values.min()), float(values.max())
+    room, gap = max(high - low, 1e-6), (WIDTH - LEFT - 24) / len(found)
+
+    def place(i: int, b: int) -> tuple[float, float]:
+        x = LEFT + gap * (i + 0.5)
+        share = (high - float(found[i].value[b])) / room
+        return x, TOP + share * (HEIGHT - TOP - FOOT)
+
+    parts = [_axes(low, high, [LEFT + gap * (i + 0.5) for i in range(len(found))])]
+    for i, branch in enumerate(found):
+        order = np.argsort(branch.kept > 0, kind="stable")
+        marks = "".join(_mark(found, i, int(b), place) for b in order)
+        parts.append(timed(marks, i + 1, last + 1, last))
+    parts.append(timed(_ancestry(found, place), last, last + 1, last))
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" role="img" '
+        'aria-label="What each imagined future is worth, round by round."><rect '
+        f'width="{WIDTH}" height="{HEIGHT}" fill="{PAPER}"/>{"".join(parts)}</svg>'
+    )
+
+
+def _parent(found: Sequence[Branches], i: int, b: int) -> int:
+    """The branch of the round before that branch b of round i grew out of."""
+    same = (found[i - 1].actions == found[i].actions[b, :-1]).all(1)
+    return int(same.argmax())
+
+
+def _mark(found: Sequence[Branches], i: int, b: int, place: Any) -> str:
+    (x, y), stays = place(i, b), found[i].kept[b] > 0
+    paint, opacity = (BLUE, 1) if stays else (VERMILLION, FADED)
+    line = ""
+    if i:
+        x0, y0 = place(i - 1, _parent(found, i, b))
+        line = f'<path d="M{x0:.0f} {y0:.0f}L{x:.0f} {y:.0f}" stroke-width="1.5"/>'
+    r = 2.5 + 1.2 * np.log2(1 + found[i].times[b])
+    return (
+        f'<g stroke="{paint}" fill="none" opacity="{opacity}">{line}<circle cx="{x:.0f}" '
+        f'cy="{y:.0f}" r="{r:.1f}" fill="{paint}" stroke="none"/></g>'
+    )
+
+
+def _ancestry(found: Sequence[Branches], place: Any) -> str:
+    """The way to the best future, from its first transition on."""
+    b = int(last_only(found[-1]).argmax())
+    points = [place(len(found) - 1, b)]
+    for i in range(len(found) - 1, 0, -1):
+        b = _parent(found, i, b)
+        points.append(place(i - 1, b))
+    line = " ".join(f"{x:.0f} {y:.0f}" for x, y in points)
+    return f'<path d="M{line}" fill="none" stroke="{INK}" stroke-width="3"/>'
+
+
+def _axes(low: float, high: float, columns: Sequence[float]) -> str:
+    """The highest and the lowest value, and the number of each round."""
+    bottom = HEIGHT - FOOT
+    ends = "".join(
+        _text(LEFT - 6, y + 5, _number(v), "end") for y, v in ((TOP, high), (bottom, low))
+    )
+    numbers = "".join(_text(x, HEIGHT - 20, str(i)) for i, x in enumerate(columns, 1))
+    middle = (TOP + bottom) / 2
+    return (
+        f'<path d="M{LEFT} {TOP - 8}V{bottom + 8}" stroke="{MUTED}" fill="none"/>{ends}{numbers}'
+        f"{_text((LEFT + WIDTH) / 2, HEIGHT - 3, 'transition')}"
+        f'<g transform="rotate(-90 16 {middle:.0f})">{_text(16, middle, "worth")}</g>'
+    )
+
+
+def _text(x: float, y: float, words: str, anchor: str = "middle") -> str:
+    return (
+        f'<text x="{x:.0f}" y="{y:.0f}" fill="{MUTED}" font-size="14" text-anchor="{anchor}" '
+        f'font-family="sans-serif">{words}</text>'
     )

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from seqrl.animations import Player, asset, described, picture, unwound
+from seqrl.animations import described, picture, unwound
 from seqrl.episode_maps import Shown, row_of
 from seqrl.gridworld import svg_element
+from seqrl.player import Player, asset
 from seqrl.plots_attention import HIDDEN, WEIGHTS
 from seqrl.scenes import Scene
 from seqrl.style import TOKEN_COLORS

@@ -1,15 +1,15 @@
 document.querySelectorAll(".seqrl-player:not(.on)").forEach((root) => {
   const find = (selector, from = root) => from.querySelector(selector);
-  const play = find(".play"), slider = find("input"), counter = find("output");
+  const play = find(".play"), slider = find(".bar input"), counter = find(".bar output");
+  const choice = find(".choice input");
   const ms = Number(root.dataset.ms), still = matchMedia("(prefers-reduced-motion: reduce)");
   const worlds = [...root.querySelectorAll(".world")].map((world) => ({
-    ...JSON.parse(world.dataset.episode),
+    ...JSON.parse(world.dataset.world), box: world, said: find(".said", world),
     agent: find(".agent", world), turn: find(".turn", world), read: find(".read", world),
     timed: [...world.querySelectorAll("[data-from]")],
     trail: [...world.querySelectorAll("[data-at]")],
   }));
-  const last = Math.max(...worlds.map((world) => world.poses.length - 1));
-  let now = last, timer = 0;
+  let shown = worlds, last = 0, now = 0, timer = 0;
 
   const chip = (name, label, value) => {
     const span = document.createElement("span"), bold = document.createElement("b");
@@ -20,15 +20,19 @@ document.querySelectorAll(".seqrl-player:not(.on)").forEach((root) => {
   };
 
   const drawWorld = (world) => {
-    const end = world.poses.length - 1, t = Math.min(now, end), [x, y, quarters] = world.poses[t];
-    world.agent.style.transform = `translate(${x + 0.5}px, ${y + 0.5}px)`;
-    world.turn.style.transform = `rotate(${90 * quarters}deg)`;
+    const t = Math.min(now, world.last);
+    if (world.poses) {
+      const [x, y, quarters] = world.poses[t];
+      world.agent.style.transform = `translate(${x + 0.5}px, ${y + 0.5}px)`;
+      world.turn.style.transform = `rotate(${90 * quarters}deg)`;
+    }
     for (const part of world.timed) {
-      const shown = Number(part.dataset.from) <= t && t < Number(part.dataset.to);
-      part.setAttribute("visibility", shown ? "visible" : "hidden");
+      const there = Number(part.dataset.from) <= t && t < Number(part.dataset.to);
+      part.setAttribute("visibility", there ? "visible" : "hidden");
     }
     for (const stroke of world.trail) stroke.classList.toggle("past", Number(stroke.dataset.at) <= t);
-    world.read.replaceChildren(...(t < end
+    if (world.words) world.said.textContent = world.words[t];
+    if (world.go) world.read.replaceChildren(...(t < world.last
       ? [chip("go", "return-to-go ", world.go[t]), chip("do", "", world.names[world.actions[t]])]
       : [chip("end", "", world.end)]));
   };
@@ -36,10 +40,26 @@ document.querySelectorAll(".seqrl-player:not(.on)").forEach((root) => {
   const show = (t, smooth) => {
     root.classList.toggle("moving", smooth);
     now = Math.max(0, Math.min(last, t));
-    worlds.forEach(drawWorld);
+    shown.forEach(drawWorld);
+    const words = shown.length === 1 && shown[0].words;
     slider.value = now;
-    slider.setAttribute("aria-valuetext", `step ${now} of ${last}`);
+    slider.setAttribute("aria-valuetext", `step ${now} of ${last}${words ? ". " + words[now] : ""}`);
     counter.textContent = `${now} / ${last}`;
+  };
+
+  const choose = (version) => {
+    const atEnd = now === last, names = JSON.parse(choice.dataset.names);
+    worlds.forEach((world, i) => { world.box.hidden = i !== version; });
+    shown = [worlds[version]];
+    choice.setAttribute("aria-valuetext", names[version]);
+    find(".choice output").textContent = names[version];
+    fit();
+    show(atEnd ? last : now, false);
+  };
+
+  const fit = () => {
+    last = Math.max(...shown.map((world) => world.last));
+    slider.max = last;
   };
 
   const run = (on) => {
@@ -48,6 +68,7 @@ document.querySelectorAll(".seqrl-player:not(.on)").forEach((root) => {
     find(".start", play).setAttribute("visibility", on ? "hidden" : "visible");
     find(".stop", play).setAttribute("visibility", on ? "visible" : "hidden");
     play.setAttribute("aria-label", on ? "pause" : "play");
+    for (const { said } of worlds) if (said) said.setAttribute("aria-live", on ? "off" : "polite");
     if (on && now === last) show(0, false);
   };
 
@@ -67,8 +88,9 @@ document.querySelectorAll(".seqrl-player:not(.on)").forEach((root) => {
   find(".back").onclick = () => step(-1);
   find(".next").onclick = () => step(1);
   slider.oninput = () => { run(false); show(Number(slider.value), false); };
+  if (choice) choice.oninput = () => { run(false); choose(Number(choice.value)); };
   root.onkeydown = (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target === choice) return;
     const acts = {
       " ": () => run(!timer), ArrowLeft: () => step(-1), ArrowRight: () => step(1),
       Home: () => step(-last), End: () => step(last),
@@ -81,9 +103,13 @@ document.querySelectorAll(".seqrl-player:not(.on)").forEach((root) => {
 
   root.style.setProperty("--ms", `${ms}ms`);
   root.classList.add("on");
-  slider.max = last;
   find(".bar").hidden = false;
-  show(last, false);
+  fit();
+  now = last;
+  if (choice) {
+    find(".choice").hidden = false;
+    choose(Number(choice.value));
+  } else show(last, false);
   if (!("autoplay" in root.dataset) || still.matches || !window.IntersectionObserver) return;
   new IntersectionObserver((entries, observer) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;

@@ -52,7 +52,7 @@ def page(player):
 
 
 def data_of(player):
-    return [json.loads(world["data-episode"]) for world in page(player).all("div", "world")]
+    return [json.loads(world["data-world"]) for world in page(player).all("div", "world")]
 
 
 def test_there_is_a_pose_for_every_step_and_one_more():

@@ -1,8 +1,11 @@
 """A beam search over a map: branches are counted, the drawing shows every round."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from test_animations import Page
 
 from seqrl import animations_beam, datasets, tt_dynamics
 from seqrl.animations_beam import Branches
@@ -42,6 +45,11 @@ def test_every_sequence_is_in_one_branch(searched):
         assert (found.poses[:, 0] == start).all()
         assert (found.kept <= found.times).all()
         assert found.different == sum(kept > 0 for kept in found.kept)
+        assert found.actions.shape == (len(found.times), t + 1)
+        if t:  # it grew out of one that stayed
+            before = animations_beam.branches(model, prefix, rounds[t - 1], 1)
+            stayed = before.actions[before.kept > 0].tolist()
+            assert all(row in stayed for row in found.actions[:, :-1].tolist())
         mean = (found.value * found.times).sum() / found.times.sum()
         assert mean == pytest.approx(float(each.value[1].mean()), abs=1e-4)
 
@@ -51,15 +59,24 @@ def test_the_drawing_has_a_frame_a_round_and_one_for_the_best(searched):
     found = [animations_beam.branches(model, prefix, each, 1) for each in rounds]
     grid = windows.observations["map"][1].numpy()
     html = animations_beam.growing(grid, found, ["left", "forward", "forward"]).html
-    assert html.count('<g class="frame"') == len(rounds) + 1
-    assert "transition 1: 8 imagined, 4 stay" in html
-    assert "best: left, 2 x forward" in html
-    assert "prefers-reduced-motion" in html and "aria-label" in html
+    (world,) = Page(html).all("div", "world")
+    data = json.loads(world["data-world"])
+    assert data["last"] == len(rounds) + 1 == len(data["words"]) - 1
+    assert data["words"][1].startswith("Transition 1: 8 futures are imagined")
+    assert "4 stay, worth" in data["words"][1]
+    assert data["words"][-1].endswith("left, 2 × forward. Only its first action is taken.")
+    places = [g for g in Page(html).all("g") if "data-from" in g]
+    on_map, beside = places[: len(rounds) + 1], places[len(rounds) + 1 :]
+    assert [int(g["data-to"]) - int(g["data-from"]) for g in on_map] == [1, 1, 1, 1]
+    assert {g["data-to"] for g in beside} == {str(len(rounds) + 2)}  # what was valued stays
     with pytest.raises(ValueError, match="no round"):
         animations_beam.growing(grid, [], [])
 
 
 def test_at_last_the_best_of_those_that_stay_is_alone():
-    poses = np.zeros((3, 2, 3))
-    branch = Branches(poses, np.ones(3), np.array([1, 1, 0]), np.array([-2.0, -1.0, 5.0]))
+    poses, actions = np.zeros((3, 2, 3)), np.zeros((3, 2))
+    poses[1, 1], poses[2, 1] = (1, 0, 0), (2, 0, 0)
+    kept, value = np.array([1, 1, 0]), np.array([-2.0, -1.0, 5.0])
+    branch = Branches(poses, np.ones(3), kept, value, actions)
+    assert branch.cells == 2 and branch.different == 2  # of those that stay
     assert animations_beam.last_only(branch).tolist() == [0, 1, 0]

@@ -7,6 +7,7 @@ import pytest
 from drawing_data import through_a_door, walk
 
 from seqrl.animations import play
+from seqrl.animations_asked import asking
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -117,4 +118,42 @@ def test_without_scripts_the_path_is_there_and_no_control(browser, address):
     assert page.locator(".agent").first.is_visible()
     assert not page.locator(".bar").first.is_visible()
     assert "solved in 4 steps" in page.locator(".read").first.inner_text()
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def requests(tmp_path_factory):
+    """A page with two requests for one map."""
+    driven = {-3.0: walk([2, 1, 2, 0]), 1.0: walk([2, 2])}
+    file = tmp_path_factory.mktemp("asking") / "page.html"
+    asking(driven, 0, start=-3.0).save(file)
+    return file.as_uri()
+
+
+def test_another_version_is_chosen_by_mouse_and_keys(browser, requests):
+    page = opened(browser, requests, reduced_motion="reduce")
+    choice, root = page.locator(".choice input"), page.locator(".seqrl-player")
+    shown = page.locator(".world:visible")
+    assert shown.count() == 1 and "got −3" in shown.inner_text() and counters(page)[1] == "4 / 4"
+    choice.focus()
+    page.keyboard.press("ArrowRight")
+    assert "got −1" in shown.inner_text() and counters(page) == ["1", "2 / 2"]
+    assert choice.get_attribute("aria-valuetext") == "1"
+    page.keyboard.press("Home")
+    assert counters(page) == ["−3", "4 / 4"]
+    box = choice.bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 4, box["y"] + box["height"] / 2)
+    assert counters(page) == ["1", "2 / 2"]
+    root.focus()
+    page.keyboard.press("Home")
+    assert "return-to-go 1" in shown.inner_text() and counters(page) == ["1", "0 / 2"]
+    assert page.trouble == [requests]
+    page.context.close()
+
+
+def test_without_scripts_one_version_is_there_and_no_control(browser, requests):
+    page = opened(browser, requests, java_script_enabled=False)
+    assert page.locator(".world:visible").count() == 1
+    assert not page.locator(".choice").is_visible()
+    assert page.locator(".trail").first.is_visible()
     page.context.close()
