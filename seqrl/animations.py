@@ -19,6 +19,7 @@ from seqrl.grid_shapes import (
 )
 from seqrl.gridworld import start_mark, svg_element, svg_floor, svg_path, svg_shapes, svg_walls
 from seqrl.player import Player, panes, player, timed, world
+from seqrl.player import asset as asset
 from seqrl.scenes import Scene, scene
 from seqrl.trajectories import Trajectories
 

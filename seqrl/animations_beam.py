@@ -30,7 +30,8 @@ class Branches(NamedTuple):
     times: np.ndarray  # (n,) how many sequences did this
     kept: np.ndarray  # (n,) how many of them stay
     value: np.ndarray  # (n,) the mean of what they are worth
-    actions: np.ndarray  # (n, t + 1), the last one's outcome is not imagined yet
+    # (n, t + 1), the last one's outcome is not imagined yet; needed to draw what grew out of what
+    actions: np.ndarray | None = None
 
     @property
     def different(self) -> int:
@@ -79,8 +80,8 @@ def growing(
     best: the plan's actions in words, for the last step. What is dropped is faded. ValueError
     without a round.
     """
-    if not found:
-        raise ValueError("there is no round of a search to be shown.")
+    if not found or any(branch.actions is None for branch in found):
+        raise ValueError("there is no round of a search to be shown, or one without actions.")
     last = len(found) + 1  # nothing is imagined at step 0; the best is alone at the last
     x, y, heading = (int(v) for v in found[0].poses[0, 0])
     base = svg_floor(grid) + svg_shapes(map_shapes(grid)) + svg_walls(grid)
@@ -159,6 +160,7 @@ def _path(branch: Branches, b: int, shift: float) -> str:
 
 def _intent(branch: Branches, b: int) -> str:
     """The last action as a stroke: half a cell ahead, or a short one to the side of a turn."""
+    assert branch.actions is not None
     action, heading = int(branch.actions[b, -1]), int(branch.poses[b, -1, 2])
     name = ACTIONS[action] if action < len(ACTIONS) else ""
     turn = {"left": -1, "right": 1, "forward": 0}.get(name)
@@ -194,8 +196,9 @@ def _values(found: Sequence[Branches], last: int) -> str:
 
 def _parent(found: Sequence[Branches], i: int, b: int) -> int:
     """The branch of the round before that branch b of round i grew out of."""
-    same = (found[i - 1].actions == found[i].actions[b, :-1]).all(1)
-    return int(same.argmax())
+    before, grown = found[i - 1].actions, found[i].actions
+    assert before is not None and grown is not None
+    return int((before == grown[b, :-1]).all(1).argmax())
 
 
 def _mark(found: Sequence[Branches], i: int, b: int, place: Any) -> str:

@@ -11,7 +11,8 @@ from seqrl.animations_asked import asking
 from seqrl.trajectories import concatenate
 
 LONG, SHORT = walk([0, 1, 0, 1, 2]), walk([2, 2])
-DRIVEN = {-2.0: concatenate([SHORT, LONG]), -5.0: concatenate([LONG, LONG]), 3.0: concatenate([LONG, SHORT])}
+PAIRS = {-2.0: [SHORT, LONG], -5.0: [LONG, LONG], 3.0: [LONG, SHORT]}
+DRIVEN = {target: concatenate(pair) for target, pair in PAIRS.items()}
 
 
 def worlds(player):

@@ -4,7 +4,9 @@
 
 Every page is opened from its file. It must report no error, ask no other host for anything, show
 its mathematics, fit a screen of 360 pixels, name its images and lead only to places that exist;
-and the search must find a word. `--screenshots` keeps each page in light, dark and phone width.
+what moves on it must answer mouse and keys, axe must find no obstacle in either theme, it must be
+light and soon there; and the search must find a word. `--screenshots` keeps each page in light,
+dark and phone width.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from typing import TYPE_CHECKING
 
 from book_config import ROOT
 from site_pages import PageFacts, broken_links, built_pages, read_page
+from site_reader import HEAVIEST, SLOWEST, first_screen, obstacles, weight
+from site_widgets import try_widgets
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -117,6 +121,27 @@ def look(tab: Tab, seen: list[str], facts: PageFacts, shots: Path | None) -> lis
     return wrong + seen
 
 
+def use(tab: Tab, facts: PageFacts, asked: set[str]) -> tuple[str, list[str]]:
+    """Open one page as its reader does: figures in words, and what is wrong with it.
+
+    asked: fills with the addresses that the tab asks for. Motion is reduced, so that nothing moves
+    by itself while widgets are used.
+    """
+    tab.set_viewport_size(DESK)  # type: ignore[arg-type]
+    tab.emulate_media(reduced_motion="reduce")
+    asked.clear()
+    soon = first_screen(tab, facts.path.as_uri())
+    tab.evaluate(READY)
+    heavy = weight(asked)
+    wrong = [f"{heavy / 1e6:.1f} MB are loaded"] if heavy > HEAVIEST else []
+    wrong += [f"the first screen takes {soon:.0f} ms"] if soon > SLOWEST else []
+    widgets, faults = try_widgets(tab)
+    wrong += faults + obstacles(tab)
+    tab.emulate_media(reduced_motion="no-preference")
+    figures = f"{heavy / 1e6:4.2f} MB {soon:5.0f} ms"
+    return figures + f" {widgets} widgets" * bool(widgets), wrong
+
+
 def take(tab: Tab, shots: Path | None, name: str) -> None:
     """Keep a picture of the whole page, if pictures are wanted."""
     if shots:
@@ -145,13 +170,17 @@ def judge_site(site: Path, shots: Path | None) -> int:
     failed = 0
     with chromium() as browser:
         tab = browser.new_page()
-        seen = watch(tab)
+        seen, asked = watch(tab), set[str]()
+        tab.on("request", lambda request: asked.add(request.url))
         for path, page in facts.items():
             redirect = "http-equiv" in path.read_text("utf8")[:200]
             wrong = broken_links(page, site, facts) + ([] if redirect else page.problems)
+            figures = ""
             if not redirect:
                 wrong += look(tab, seen, page, shots)
-            failed += report(str(path.relative_to(site)), page, wrong)
+                figures, faults = use(tab, page, asked)
+                wrong += faults
+            failed += report(str(path.relative_to(site)), page, wrong, figures)
         wrong = search(tab, seen, site)
         failed += report("search for a word", PageFacts(site), wrong)
     links = sum(len(page.links) for page in facts.values())
@@ -160,11 +189,11 @@ def judge_site(site: Path, shots: Path | None) -> int:
     return failed
 
 
-def report(name: str, page: PageFacts, wrong: list[str]) -> bool:
+def report(name: str, page: PageFacts, wrong: list[str], figures: str = "") -> bool:
     """Print one line for a page, and one for each thing wrong with it."""
     unique = list(dict.fromkeys(wrong))
     counts = f"{len(page.links):4d} links {page.images:3d} images" if page.links else ""
-    print(f"{'FAIL' if unique else 'ok  '} {name:34} {counts}", flush=True)
+    print(f"{'FAIL' if unique else 'ok  '} {name:34} {counts} {figures}", flush=True)
     for sentence in unique:
         print(f"       {sentence}")
     return bool(unique)
