@@ -14,11 +14,12 @@ import yaml
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book" / "_tools"))
+sys.path[:0] = [str(ROOT / "book" / "_tools"), str(ROOT / "book" / "_ext")]
 
 import build  # noqa: E402
 import site_pages  # noqa: E402
 import site_test  # noqa: E402
+import theme_repairs  # noqa: E402
 from book_config import Repository, load_config, load_pages, macros  # noqa: E402
 from page_to_notebook import Book, convert  # noqa: E402
 
@@ -74,14 +75,15 @@ def test_chapters_are_named_like_their_numbers() -> None:
 def test_mathematics_is_on_board() -> None:
     path = CONFIG["sphinx"]["config"]["mathjax_path"]
     folder = (STATIC / path).parent
-    script = (STATIC / path).read_text("utf8")
+    script = (folder / "output" / "chtml.js").read_text("utf8")
+    script += (folder / "output" / "chtml" / "fonts" / "tex.js").read_text("utf8")
     fonts = {p.name for p in folder.glob("output/chtml/fonts/woff-v2/*.woff")}
     assert set(re.findall(r"MathJax_[A-Za-z]+-?[A-Za-z]*(?=\.woff)", script)) <= {
         name.removesuffix(".woff") for name in fonts
     }
     assert len(fonts) >= 20
     for name in CONFIG["sphinx"]["config"]["mathjax3_config"]["loader"]["load"]:
-        assert (folder / "input/tex/extensions" / f"{name.removeprefix('[tex]/')}.js").exists()
+        assert (folder / f"{name.replace('[tex]', 'input/tex/extensions')}.js").exists()
     assert macros(CONFIG)
 
 
@@ -345,6 +347,27 @@ def test_what_scrolls_in_its_own_box_is_right(browser: Any, tmp_path: Path) -> N
     page = facts(tmp_path, '<div style="overflow-x: auto"><p style="width: 500px">wide</p></div>')
     tab = browser.new_page()
     assert site_test.look(tab, site_test.watch(tab), page, None) == []
+
+
+def test_pages_carry_the_icons_that_they_use_and_no_others(book: Path) -> None:
+    icons = (book / "_build" / "html" / "_static" / "scripts" / "fontawesome.js").read_text("utf8")
+    assert len(icons) < 150_000
+    assert '"magnifying-glass":[' in icons and "poo-storm" not in icons
+
+
+def test_an_icon_is_kept_by_any_of_its_names() -> None:
+    script = (
+        'a={bars:[448,512,["navicon"],"f0c9","M0 96"],"poo-storm":[5,6,[],"f75a",["M1","M2"]],'
+        '"circle-xmark":[512,512,[61532,"times-circle"],"f057","M256"]};b([1,2])'
+    )
+    lighter = theme_repairs.lighter
+    assert lighter(script, ["bars", "poo-storm", "circle-xmark"]) == script
+    assert lighter(script, ["times-circle"]) == (
+        'a={"circle-xmark":[512,512,[61532,"times-circle"],"f057","M256"]};b([1,2])'
+    )
+    assert lighter(script, ["navicon", "poo"]) == (
+        'a={bars:[448,512,["navicon"],"f0c9","M0 96"],};b([1,2])'
+    )
 
 
 def test_without_a_browser_the_sentence_is_clear(monkeypatch: pytest.MonkeyPatch) -> None:
