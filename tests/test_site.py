@@ -117,6 +117,7 @@ def test_a_page_that_is_heavy_or_late_fails(
 ) -> None:
     pytest.importorskip("axe_playwright_python")
     monkeypatch.setattr(site_test, "HEAVIEST", 10)
+    monkeypatch.setattr(site_reader.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     page = tmp_path / "page.html"
     page.write_text(
         '<!doctype html><html lang="en"><title>T</title><main><h1 hidden>T</h1></main><script>'
@@ -126,6 +127,8 @@ def test_a_page_that_is_heavy_or_late_fails(
     tab.on("request", lambda request: asked.add(request.url))
     wrong = " ".join(site_test.use(tab, PageFacts(page), asked)[1])
     assert "MB are loaded" in wrong and "the first screen takes" in wrong
+    monkeypatch.setattr(site_reader.os, "getloadavg", lambda: (99.0, 99.0, 99.0))
+    assert 0 < site_reader.first_screen(tab, page.as_uri()) < 1000  # it waits, but does not work
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
+PATIENCE = 120_000  # milliseconds, on a busy machine
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
          "--disable-component-update", "--no-first-run", "--disable-dev-shm-usage"]  # fmt: skip
 PROGRAMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
@@ -170,6 +171,7 @@ def judge_site(site: Path, shots: Path | None) -> int:
     failed = 0
     with chromium() as browser:
         tab = browser.new_page()
+        tab.set_default_timeout(PATIENCE)
         seen, asked = watch(tab), set[str]()
         tab.on("request", lambda request: asked.add(request.url))
         for path, page in facts.items():
@@ -179,7 +181,7 @@ def judge_site(site: Path, shots: Path | None) -> int:
             if not redirect:
                 wrong += look(tab, seen, page, shots)
                 figures, faults = use(tab, page, asked)
-                wrong += faults
+                wrong += faults + seen
             failed += report(str(path.relative_to(site)), page, wrong, figures)
         wrong = search(tab, seen, site)
         failed += report("search for a word", PageFacts(site), wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def _explorer(root: Locator) -> list[str]:
     changes("a click on a token", lambda: tokens.locator(".chip").nth(1).click())
     for select in root.locator("select").all():
         if select.locator("option").count() > 1:
-            name = select.get_attribute("class")
             other = 0 if select.evaluate("s => s.selectedIndex") else 1
-            changes(f"another {name}", lambda s=select, o=other: s.select_option(index=o))
+            act = partial(select.select_option, index=other)
+            changes(f"another {select.get_attribute('class')}", act)
     return wrong
 
 
