@@ -79,18 +79,21 @@ class Actions:
         return (out.float().tanh() - self.scaled(actions)).square().mean(-1)
 
     def accuracy(self, out: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
-        """The share of real steps whose likeliest choice is the action; NaN if continuous."""
+        """The share of real steps whose likeliest choice is the action; NaN if continuous.
+
+        Shapes as in `loss`; a scalar.
+        """
         if not self.discrete:
             return out.new_full((), torch.nan)
         return _mean((out.argmax(-1) == actions).float(), mask)
 
     def scaled(self, actions: Tensor) -> Tensor:
-        """Continuous actions within their bounds as numbers in [-1, 1]."""
+        """Continuous actions (..., M) within their bounds as numbers in [-1, 1]."""
         low, high = self._bounds(actions)
         return (actions - low) / (high - low) * 2 - 1
 
     def unscaled(self, x: Tensor) -> Tensor:
-        """Numbers in [-1, 1] as continuous actions within their bounds."""
+        """Numbers (..., M) in [-1, 1] as continuous actions within their bounds."""
         low, high = self._bounds(x)
         return low + (x + 1) / 2 * (high - low)
 

@@ -145,7 +145,10 @@ def described(shown: Scene) -> str:
 
 
 def unwound(poses: np.ndarray) -> list[list[int]]:
-    """Poses whose headings count quarter turns on, so that the agent turns the short way."""
+    """Poses whose headings count quarter turns on, so that the agent turns the short way.
+
+    poses: (T + 1, 3).
+    """
     turns = (np.diff(poses[:, 2]) + 1) % 4 - 1
     headings = poses[0, 2] + np.r_[0, turns.cumsum()]
     return np.c_[poses[:, :2], headings].astype(int).tolist()

@@ -101,7 +101,7 @@ def growing(
 
 
 def last_only(branch: Branches) -> np.ndarray:
-    """Of the branches only the one of the highest value is kept."""
+    """Of the branches only the one of the highest value is kept: (n,)."""
     alone = np.zeros(len(branch.value))
     alone[np.where(branch.kept > 0, branch.value, -np.inf).argmax()] = 1
     return alone

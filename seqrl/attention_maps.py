@@ -173,6 +173,7 @@ def interval(*seeds: Tensor, level: float = 0.95) -> Interval:
 
     Each argument is what a measure gave for one trained network; windows without a number are left
     out. Windows are drawn again within each network: the interval does not cover other networks.
+    seeds: (windows,) or (windows, ...) each.
     """
     strata = []
     for values in seeds:

@@ -37,6 +37,7 @@ class Cached:
         self._read_prefix(prefix)
 
     def append(self, tokens: Tensor, read: bool = True) -> None:
+        """One token (E, R) more each; see `Sequences`."""
         self.imagined = torch.cat([self.imagined, tokens[..., None]], -1)
         if read:
             x = self.model.word(tokens, self.column, self.next)  # (E, R, D)
@@ -48,6 +49,7 @@ class Cached:
             self.logits = self.model.head(x, self.column)
 
     def select(self, rows: Tensor) -> None:
+        """Row i becomes what rows[e, i] was, of rows (E, any number)."""
         E, R = self.imagined.shape[:2]
         flat = (rows + torch.arange(E, device=rows.device)[:, None] * R).flatten()
 

@@ -109,6 +109,7 @@ class Full:
         self.logits = self._read()
 
     def append(self, tokens: Tensor, read: bool = True) -> None:
+        """One token (E, R) more each; see `Sequences`."""
         at = self.ends[:, None, None].expand(*tokens.shape, 1)
         self.tokens = self.tokens.scatter(2, at, tokens[..., None])
         self.imagined = torch.cat([self.imagined, tokens[..., None]], -1)
@@ -117,6 +118,7 @@ class Full:
             self.logits = self._read()
 
     def select(self, rows: Tensor) -> None:
+        """Row i becomes what rows[e, i] was, of rows (E, any number)."""
         self.tokens, self.imagined, self.logits = (
             x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
             for x in (self.tokens, self.imagined, self.logits)

@@ -28,14 +28,17 @@ class Cache:
         self.capacity = capacity
 
     def select(self, rows: Tensor) -> Cache:
-        """A cache whose row i is row `rows[i]` of this one: beams kept, or one prompt for many."""
+        """A cache whose row i is row `rows[i]` of this one: beams kept, or one prompt for many.
+
+        rows: (any number,) int64.
+        """
         chosen = copy(self)
         chosen.keys, chosen.values = self.keys[:, rows], self.values[:, rows]
         chosen.lengths = self.lengths[rows]
         return chosen
 
     def reset_rows(self, rows: Tensor, skip: int = 0) -> None:
-        """Empties some rows (bool or index); their next `skip` tokens will not be kept.
+        """Empties rows, (n,) int64 or (B,) bool; their next `skip` tokens will not be kept.
 
         So a row that begins an episode, without a last action, shares a call with rows in theirs.
         """

@@ -44,6 +44,7 @@ def save(
     """Writes a checkpoint whole or not at all; returns its hash.
 
     `half`: floating-point tensors are rounded to float16, for the checkpoints that are shipped.
+    `tensors`: by name, of any shape.
     """
     stored = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     if half:
@@ -61,6 +62,7 @@ def load(
 
     `expect`: parts of the card that must be so, for instance {"model": {...}, "data": {...}}.
     CheckpointError for a foreign or damaged file, a wrong hash, or a field that differs.
+    The tensors are of any shape, by name.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -119,7 +121,7 @@ def load_model(
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path | str) -> None:
-    """Puts tensors into a model; CheckpointError naming `path` where they are not its own."""
+    """Puts tensors (any shape) into a model; CheckpointError names `path` where they do not fit."""
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -127,7 +129,10 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path | str) -> N
 
 
 def grouped(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """{"model.a.b": x} -> {"model": {"a.b": x}}; a run's checkpoint has more groups than that."""
+    """{"model.a.b": x} -> {"model": {"a.b": x}}; a run's checkpoint has more groups than that.
+
+    The tensors are of any shape.
+    """
     groups: dict[str, dict[str, Tensor]] = {}
     for name, x in tensors.items():
         group, _, rest = name.partition(".")

@@ -108,7 +108,10 @@ def shares(
 
 
 def by_head(found: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-    """A row for each layer and head: an interval over windows for each source, and a verdict."""
+    """A row for each layer and head: an interval over windows for each source, and a verdict.
+
+    found: source to (layers, windows, heads).
+    """
     layers, _, heads = found["trained"].shape
     rows = []
     for layer in range(layers):
@@ -129,6 +132,7 @@ def overall(*networks: Mapping[str, Tensor]) -> dict[str, Interval]:
     """Each source's mean over layers, heads and windows; an interval over windows.
 
     Networks are several training seeds; windows are drawn again within each.
+    networks: source to (layers, windows, heads).
     """
     return {
         source: attention_maps.interval(*(of[source].nanmean((0, 2)) for of in networks))

@@ -63,6 +63,7 @@ class World:
 
     @property
     def pose(self) -> Tensor:
+        """x, y and heading of each row, (R, 3)."""
         x, y = self.cell // self.height, self.cell % self.height
         return torch.stack([x, y, self.heading], 1)
 

@@ -63,6 +63,7 @@ class Context:
 
     @property
     def slid(self) -> np.ndarray:
+        """Whether a row's episode is longer than the context, (E,) bool."""
         return self._time >= self.K
 
     @property

@@ -117,7 +117,7 @@ class DecisionTransformer(nn.Module):
         return batch.actions
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean loss of the actions of all real steps, and how many were likeliest."""
+        """The mean loss of all real steps' actions, a scalar, and how many were likeliest."""
         out, actions = self.forward(batch), self.config.actions
         loss = actions.loss(out, batch.actions, batch.mask)
         return loss, {"accuracy": actions.accuracy(out.detach(), batch.actions, batch.mask)}

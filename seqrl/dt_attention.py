@@ -78,7 +78,10 @@ def _when(step: int, t: int) -> str:
 
 
 def measures(K: int) -> dict[str, Callable[[Maps], Tensor]]:
-    """The share of attention on all R̂, with and without column 0, and on each of `GROUPS`."""
+    """The share of attention on all R̂, with and without column 0, and on each of `GROUPS`.
+
+    A measure gives (layers, windows, heads).
+    """
 
     def on_returns(maps: Maps) -> Tensor:
         return attention_maps.column_mass(maps, list(PARTS) * K)["R̂"]

@@ -74,6 +74,7 @@ class FlatEncoder(nn.Module):
         self.std.copy_(torch.where(std > 1e-4, std, 1.0))
 
     def encode(self, observations: Mapping[str, Tensor]) -> Encoding:
+        """{"state": (B, K, N)} to a token a step, (B, K, D)."""
         steps = self.linear((observations["state"].float() - self.mean) / self.std)  # (B, K, D)
         return Encoding(steps[:, :1], steps[:, 0], steps, steps[:, :, None])
 

@@ -149,7 +149,7 @@ def energies(
 def energies_plain(
     conditionals: Conditionals, plans: Tensor, rows: Tensor, added: Added | None = None
 ) -> Tensor:
-    """The same, one position at a time: the definition."""
+    """The same (R,) of plans (R, H), one position at a time: the definition."""
     energy = torch.zeros(len(plans), device=plans.device)
     for i in range(plans.shape[1]):
         hidden = torch.zeros_like(plans, dtype=torch.bool)

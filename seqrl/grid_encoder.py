@@ -132,7 +132,10 @@ class GridEncoder(nn.Module):
     def encode(
         self, observations: Mapping[str, Tensor], record: MapRecord | None = None
     ) -> Encoding:
-        """Encodes the map once, and each step where it stands on it."""
+        """Encodes the map once, and each step where it stands on it.
+
+        {"map": (B, W, H, 3), "agent": (B, K, 19), ...} to a context (B, C, D) and steps (B, K, D).
+        """
         agent, scene = observations["agent"], self.scene(observations, record)
         if self.config.sees == "map":
             return self.steps(scene, agent)

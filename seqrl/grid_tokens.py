@@ -56,7 +56,7 @@ def states(agent: Tensor) -> Tensor:
 
 
 def world(encoder: GridEncoder, observations: Mapping[str, Tensor]) -> World:
-    """The map of a window, encoded; observations as the encoder takes them."""
+    """The map of a window (B, W, H, 3), encoded; observations as the encoder takes them."""
     agent, scene = observations["agent"], encoder.scene(observations)
     summary = encoder.steps(scene, agent[:, :1]).summary
     return World(scene, observations["map"], agent[:, 0, AGENT["pose"]].long(), summary)

@@ -63,7 +63,10 @@ def path_points(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def path_strokes(poses: np.ndarray, pieces: int = 20) -> list[tuple[np.ndarray, str, int]]:
-    """The path in pieces of equal time: points, color, and the step that completes the piece."""
+    """The path in pieces of equal time: points, color, and the step that completes the piece.
+
+    poses (T + 1, 3); the points of a piece are (n, 2).
+    """
     line, steps = path_points(poses)
     if len(line) < 2:
         return []
@@ -104,13 +107,13 @@ def frame(grid: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def start_mark(path: np.ndarray) -> list[Shape]:
-    """A ring where the path begins."""
+    """A ring where the path (T + 1, 3) begins."""
     x, y = path[0, :2] + 0.5
     return [Shape((x, y, 0.17), time_color(0)), Shape((x, y, 0.09), WHITE)]
 
 
 def end_mark(path: np.ndarray) -> list[Shape]:
-    """A dot where the path ends."""
+    """A dot where the path (T + 1, 3) ends."""
     x, y = path[-1, :2] + 0.5
     return [Shape((x, y, 0.13), time_color(1))]
 
@@ -190,7 +193,10 @@ def svg(
     carrying: Sequence[int] | None = None,
     label: str = "a grid world",
 ) -> str:
-    """The same drawing as one SVG element, described to screen readers by `label`."""
+    """The same drawing as one SVG element, described to screen readers by `label`.
+
+    grid (W, H, 3), path (T + 1, 3).
+    """
     parts = [svg_floor(grid), svg_shapes(map_shapes(grid)), svg_walls(grid)]
     if path is not None:
         parts += [svg_path(path), svg_shapes(start_mark(path) + end_mark(path))]
@@ -202,7 +208,7 @@ def svg(
 
 
 def svg_element(grid: np.ndarray, content: str, label: str) -> str:
-    """An SVG element with one unit a cell."""
+    """An SVG element with one unit a cell of the map (W, H, 3)."""
     view = " ".join(short(n) for n in frame(grid))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{view}" role="img" '
@@ -211,7 +217,7 @@ def svg_element(grid: np.ndarray, content: str, label: str) -> str:
 
 
 def svg_floor(grid: np.ndarray) -> str:
-    """The floor with its cell lines."""
+    """The floor of a map (W, H, 3) with its cell lines."""
     width, height = grid.shape[:2]
     lines = "".join(f"M{x} 0v{height}" for x in range(1, width))
     lines += "".join(f"M0 {y}h{width}" for y in range(1, height))
@@ -222,7 +228,7 @@ def svg_floor(grid: np.ndarray) -> str:
 
 
 def svg_walls(grid: np.ndarray) -> str:
-    """All walls as one path."""
+    """All walls of a map (W, H, 3) as one path."""
     runs = "".join(f"M{x} {y}h{n}v1h-{n}z" for x, y, n in wall_runs(grid))
     return f'<path fill="{WALL}" d="{runs}"/>'
 
@@ -241,7 +247,7 @@ def svg_shapes(shapes: Iterable[Shape]) -> str:
 
 
 def svg_path(path: np.ndarray, pieces: int = 20) -> str:
-    """The path as strokes; `data-at` is the step after which a stroke has been walked."""
+    """The path (T + 1, 3) as strokes; `data-at`: the step after which a stroke has been walked."""
     strokes = ""
     for points, paint, step in path_strokes(path, pieces):
         line = " ".join(short(v) for v in points.ravel())

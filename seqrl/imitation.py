@@ -105,10 +105,11 @@ class BehaviorCloning(nn.Module):
         return self.mlp(self.norm(states))
 
     def forward(self, batch: Batch) -> Tensor:
+        """What is predicted for the action of each step: logits (B, K, V), or (B, K, M)."""
         return self.outputs(self.encoder.encode(batch.observations).steps, batch.returns_to_go)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean loss of the actions of all real steps, and how many were likeliest."""
+        """The mean loss of all real steps' actions, a scalar, and how many were likeliest."""
         out, actions = self.forward(batch), self.config.actions
         loss = actions.loss(out, batch.actions, batch.mask)
         return loss, {"accuracy": actions.accuracy(out.detach(), batch.actions, batch.mask)}

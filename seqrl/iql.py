@@ -150,7 +150,7 @@ class IQL(nn.Module):
             kept.lerp_(new, self.config.average)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The sum of `losses` on windows of K + 1 steps; info has each."""
+        """The sum of `losses` on windows of K + 1 steps, a scalar; info has each."""
         losses = self.losses(batch)
         return torch.stack(list(losses.values())).sum(), losses
 
@@ -160,6 +160,7 @@ class IQL(nn.Module):
 
         A step counts if the episode terminated there or the step after it is in the window. So the
         last step of an episode that was cut counts for nothing: what followed is not known.
+        Each is a scalar.
         """
         config = self.config
         states = self.encoder.encode(batch.observations).steps  # (B, K + 1, D)
@@ -212,7 +213,10 @@ class IQL(nn.Module):
 
     def outputs(self, states: Tensor, returns_to_go: Tensor) -> Tensor:
         """What the policy chooses from: the actor's outputs, or with "max" the mean Q, in units
-        of `reward_scale`. Returns-to-go are not looked at."""
+        of `reward_scale`. Returns-to-go are not looked at.
+
+        states (B, K, D) and returns-to-go (B, K) to (B, K, size).
+        """
         return (
             self.critic.all(states).mean(0) if self.config.backup == "max" else self.actor(states)
         )
@@ -223,6 +227,9 @@ class IQL(nn.Module):
 
 
 def asymmetric(difference: Tensor, expectile: float) -> Tensor:
-    """|τ - 1(u < 0)| u², whose mean is least at the τ-expectile: the paper's L₂^τ(u)."""
+    """|τ - 1(u < 0)| u², whose mean is least at the τ-expectile: the paper's L₂^τ(u).
+
+    Elementwise, for a difference of any shape.
+    """
     weight = torch.where(difference < 0, 1 - expectile, expectile)
     return weight * difference.square()

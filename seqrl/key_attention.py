@@ -146,7 +146,7 @@ class Critic(DecisionTransformer):
         return (batch.returns_to_go > 0).long()
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean cross-entropy over all real steps."""
+        """The mean cross-entropy over all real steps, a scalar."""
         real = batch.mask
         return F.cross_entropy(self.forward(batch)[real], self.answers(batch)[real]), {}
 
@@ -184,7 +184,10 @@ def foretold(model: Critic, walks: Trajectories) -> dict[str, list[float]]:
 
 
 def by_step(maps: Maps, key: Tensor) -> dict[str, list[float]]:
-    """Mean mass on each of the 30 steps, apart for when the key was taken; not of few episodes."""
+    """Mean mass on each of the 30 steps, apart for when the key was taken; not of few episodes.
+
+    key: (B,) int64, the step at which it was taken.
+    """
     mass = attention_maps.column_mass(maps, np.repeat(np.arange(sum(PHASES)), 3))
     table = torch.stack([one.mean(1) for one in mass.values()], 1)  # (B, 30)
     often = [step for step, count in enumerate(key.bincount().tolist()) if count >= FEWEST]

@@ -218,6 +218,7 @@ class LEAP(nn.Module):
 
         With `masking="random"` H times it bounds -log p(plan) from above (Uria et al., 2014);
         with "exact" it is the energy of the data's plans, over the number of known actions.
+        A scalar, and scalars in info.
         """
         plans, targets = self.targets(batch)
         prefix = self.prefix(batch.observations, batch.returns_to_go, self.starts(batch))
@@ -251,7 +252,7 @@ class LEAP(nn.Module):
         return self.outputs(x, order[:, 0])
 
     def each_hidden_plain(self, batch: Batch) -> Tensor:
-        """The same as the paper's code has it: a whole forward for every position."""
+        """The same (plans, H, V) as the paper's code has it: a whole forward for every position."""
         plans, _ = self.targets(batch)
         found = []
         for i in range(self.config.horizon):
@@ -264,7 +265,10 @@ class LEAP(nn.Module):
     def conditionals(
         self, observations: Mapping[str, Tensor], returns_to_go: Tensor | None = None
     ) -> Conditionals:
-        """What `energy_search` asks, for plans from here; what is observed is encoded once."""
+        """What `energy_search` asks, for plans from here; what is observed is encoded once.
+
+        observations: key to (B, K, ...); returns_to_go (B, K), of which the first step's are read.
+        """
         return Conditionals(self, self.prefix(observations, returns_to_go))
 
     def policy(

@@ -103,7 +103,10 @@ def groups(maps: Maps) -> list[list[str]]:
 
 
 def measures() -> dict[str, Callable[[Maps], Tensor]]:
-    """The share of attention on each of `GROUPS`, and the entropy relative to even attention."""
+    """The share of attention on each of `GROUPS`, and the entropy relative to even attention.
+
+    A measure gives (layers, windows, heads).
+    """
 
     def on(group: str) -> Callable[[Maps], Tensor]:
         def measure(maps: Maps) -> Tensor:

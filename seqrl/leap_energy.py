@@ -121,7 +121,10 @@ def judged(
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's: of ranks, equal values sharing theirs; NaN where one of both never changes."""
+    """Spearman's: of ranks, equal values sharing theirs; NaN where one of both never changes.
+
+    x and y are (n,).
+    """
     a, b = (_ranks(np.asarray(values, float)) for values in (x, y))
     if a.std() == 0 or b.std() == 0:
         return float("nan")

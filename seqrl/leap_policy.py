@@ -24,7 +24,10 @@ class Constraint(Protocol):
     """Makes an added energy from what is observed where a plan begins; see `constraints.Avoid`."""
 
     def energy(self, observations: Mapping[str, Tensor]) -> Added:
-        """The energy that plans from here cost more."""
+        """The energy that plans from here cost more.
+
+        observations: key to (E, 1, ...), "map" (E, W, H, 3).
+        """
         ...
 
 
@@ -32,6 +35,7 @@ def plan_mask(C: int, H: int, device: torch.device, times: int = 1) -> Tensor:
     """Who looks at whom, (C + times * H) twice: a plan at itself and at the C tokens before plans.
 
     Those look only at one another; `times` plans of H actions know nothing of each other.
+    The mask is (C + times * H, C + times * H) bool.
     """
     plan = torch.ones(H, H, dtype=torch.bool, device=device)
     mask = torch.block_diag(torch.ones(C, C, dtype=torch.bool, device=device), *[plan] * times)

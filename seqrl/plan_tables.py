@@ -12,7 +12,7 @@ import numpy as np
 
 
 def shares(row: np.ndarray) -> np.ndarray:
-    """Numbers from 0 on made to sum to 1; all 0 where none is above 0."""
+    """Numbers (n,) from 0 on made to sum to 1; all 0 where none is above 0."""
     total = row.sum()
     return row / total if total > 0 else np.zeros_like(row, dtype=float)
 
@@ -53,6 +53,6 @@ class Table:
 
 
 def random_table(draw: np.random.Generator, H: int, V: int) -> np.ndarray:
-    """Probabilities of all plans, uneven and coupled, none of them 0."""
+    """Probabilities of all plans, (V, ..., V) of H axes, uneven and coupled, none of them 0."""
     p = np.exp(1.5 * draw.normal(size=(V,) * H))
     return p / p.sum()

@@ -45,7 +45,7 @@ def columns(values: ArrayLike, kinds: Mapping[str, Bins], xlabel: str = "") -> F
 
 
 def round_trip(values: np.ndarray, bins: Bins) -> np.ndarray:
-    """The values as they come back from their tokens."""
+    """The values, of any shape, as they come back from their tokens."""
     token = np.searchsorted(np.array(bins.edges[1:-1]), values, side="right")
     return np.array(bins.centers)[token]
 

@@ -72,6 +72,7 @@ def scalar_tokens(shown: Scene, actions: np.ndarray, steps: Sequence[int]) -> li
     """Every number of every step, each one token: x, y, heading, carried, action, reward, value.
 
     The value is the discounted return after the step, as in the authors' code.
+    actions: (T,) integers.
     """
     rewards = np.diff(-np.append(shown.returns_to_go, 0.0))
     tokens = []

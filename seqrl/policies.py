@@ -44,6 +44,7 @@ def check_observation(observation: Mapping[str, np.ndarray], expected: Mapping[s
     """PolicyError where observations are not of the kind that a model was made for.
 
     `expected`: key to the shape of one observation, None for any size.
+    observation: key to (E, ...).
     """
     if missing := [key for key in expected if key not in observation]:
         raise PolicyError(

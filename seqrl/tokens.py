@@ -73,6 +73,7 @@ def fitted(values: Tensor, bins: int = 100, kind: Kind = "quantile") -> Bins:
     """`exact` where at most `bins` values occur (a constant column has one), else bins of a kind.
 
     A departure: the paper bins every column, and so rounds even a reward that is either 0 or 1.
+    values: of any shape.
     """
     if kind not in ("uniform", "quantile"):
         raise ValueError(f"bins are 'uniform' or 'quantile', not {kind!r}.")

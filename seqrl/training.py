@@ -49,10 +49,12 @@ class History:
 
     @property
     def loss(self) -> np.ndarray:
+        """The loss of every update, (steps,)."""
         return self.curves["loss"]
 
     @property
     def steps(self) -> np.ndarray:
+        """The numbers of the updates from 1 on, (steps,)."""
         return np.arange(1, len(self.loss) + 1)
 
     @property

@@ -164,7 +164,10 @@ class Trajectories:
         return from_tensors({k: v.to(device) for k, v in self.tensors().items()}, self.info)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All arrays under flat names: "actions", ..., "observations.agent", "context.mission"."""
+        """All arrays under flat names: "actions", ..., "observations.agent", "context.mission".
+
+        Their shapes are those of the fields: (S,), (S + episodes, ...), (episodes, ...).
+        """
         flat = {name: getattr(self, name) for name in (*FIELDS, "offsets", "seeds")}
         flat |= {f"observations.{key}": values for key, values in self.observations.items()}
         flat |= {f"context.{key}": values for key, values in self.context.items()}
@@ -273,7 +276,10 @@ def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
 
 
 def from_tensors(tensors: dict[str, Tensor], info: dict[str, Any]) -> Trajectories:
-    """Trajectories from the flat names of `Trajectories.tensors`; nothing is copied or checked."""
+    """Trajectories from the flat names of `Trajectories.tensors`; nothing is copied or checked.
+
+    The shapes are those of the fields: (S,), (S + episodes, ...), (episodes, ...).
+    """
     fields: dict[str, Any] = {"observations": {}, "context": {}}
     for name, values in tensors.items():
         group, _, key = name.partition(".")

@@ -201,7 +201,10 @@ class TrajectoryTransformer(nn.Module):
         return drawn
 
     def world(self, observations: Mapping[str, Tensor]) -> World | None:
-        """The encoded map of windows, as seen from their first step; None for vectors."""
+        """The encoded map of windows, as seen from their first step; None for vectors.
+
+        observations: key to (B, K, ...), "map" (B, W, H, 3).
+        """
         return None if self.encoder is None else grid_tokens.world(self.encoder, observations)
 
     def look(self, tokens: Tensor, world: World | None) -> Tensor | None:
@@ -267,6 +270,7 @@ class TrajectoryTransformer(nn.Module):
         """Cross-entropy of every token but the first, actions weighted; info has each part's.
 
         "accuracy": the share of action tokens that were likeliest.
+        A scalar, and scalars in info.
         """
         tokens, C = self.tokens(batch), self.layout.C
         goal = batch.observations.get("goal")

@@ -67,7 +67,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Mask = "causal") -> tuple[T
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Mask, dropout: float = 0.0) -> Tensor:
-    """The same outputs from one kernel, which never stores the weights."""
+    """The same outputs (B, heads, queries, D / heads) from one kernel that stores no weights."""
     if isinstance(mask, Tensor):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     return F.scaled_dot_product_attention(q, k, v, is_causal=mask == "causal", dropout_p=dropout)
@@ -128,6 +128,7 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
+        """x of any shape, with some numbers 0 and the others larger."""
         if not self.training or self.p == 0:
             return x
         if x.device.type != "cpu":
@@ -153,6 +154,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, mask: Mask, read: Columns, cache: Cache | None, record: Record | None
     ) -> Tensor:
+        """x (B, T, D) to what the queries that `read` names hear: (B, queries, D)."""
         q = self._split(self.query(x[:, read]))  # (B, heads, queries, D / heads)
         k = self._split(self.key(x))  # (B, heads, T, D / heads)
         v = self._split(self.value(x))  # (B, heads, T, D / heads)
@@ -188,6 +190,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, mask: Mask, read: Columns, cache: Cache | None, record: Record | None
     ) -> Tensor:
+        """x (B, T, D) to the rows that `read` names: (B, queries, D)."""
         seen = self.attention(self.attention_norm(x), mask, read, cache, record)
         x = x[:, read] + self.dropout(seen)  # (B, queries, D)
         return x + self.dropout(self.mlp(self.mlp_norm(x)))  # (B, queries, D)

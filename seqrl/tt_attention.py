@@ -58,7 +58,10 @@ def bands(layout: Layout, T: int) -> dict[str, Tensor]:
 
 
 def measures(layout: Layout, T: int) -> dict[str, Callable[[Maps], Tensor]]:
-    """Of each of `MEASURES` the share of attention, over the queries that can look there."""
+    """Of each of `MEASURES` the share of attention, over the queries that can look there.
+
+    A measure gives (layers, windows, heads).
+    """
 
     def share(band: Tensor) -> Callable[[Maps], Tensor]:
         return lambda maps: attention_maps.band_mass(maps, band)

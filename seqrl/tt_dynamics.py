@@ -70,7 +70,7 @@ class SingleStep(nn.Module):
         return list(self.mlp(x).split(self.sizes, -1))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy of the four parts, over all real steps that a real step follows."""
+        """Cross-entropy of the four parts, a scalar, over real steps that a real step follows."""
         world = grid_tokens.world(self.encoder, batch.observations)
         states = grid_tokens.states(batch.observations["agent"])
         logits = self(world, states[:, :-1], batch.actions[:, :-1])

@@ -39,6 +39,7 @@ def value_iteration(goal: Tensor, cost: Tensor, sweeps: int) -> Tensor:
     """The same values, five to ten times faster with gradients; stops early once V is settled.
 
     The gradient is that of the settled V: from each cell along its best path to the goal.
+    goal (B, W, H), cost (B, W, H); V likewise.
     """
     return _ValueIteration.apply(goal, cost, sweeps)
 

@@ -125,6 +125,7 @@ class Commuter:
         self.from_west = np.zeros(ROWS, bool)
 
     def act(self, step: Step) -> np.ndarray:
+        """Actions (E,)."""
         node = step.observation["state"].argmax(1)
         self.from_west = np.where(step.first, node == 0, self.from_west)
         way = [WAY.get(int(n), 2 if west else 1) for n, west in zip(node, self.from_west)]

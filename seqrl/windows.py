@@ -130,7 +130,10 @@ class Stretches:
         return self.values[index.clamp(max=len(self.values) - 1)]
 
     def blocks(self, first: Tensor) -> Tensor:
-        """The same where no stretch runs over the end, each copied as one block: twice as fast."""
+        """The same where no stretch runs over the end, each copied as one block: twice as fast.
+
+        first (B,) to (B, n, ...).
+        """
         return self.view.index_select(0, first)
 
 

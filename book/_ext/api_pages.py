@@ -46,13 +46,14 @@ def expand(app: Sphinx, docname: str, content: list[str]) -> None:
 
     def modules(match: re.Match[str]) -> str:
         row = next(r for r in known if r.first == match["first"])
-        return f"{row.idea[0].upper()}{row.idea[1:]}.\n\n" + "\n".join(map(module_text, row.modules))
+        parts = [f"{row.idea[0].upper()}{row.idea[1:]}.", "", *map(module_text, row.modules)]
+        return "\n".join(parts)
 
     content[0] = ROW.sub(modules, content[0])
 
 
 def plain(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are written for the source: their code spans as reStructuredText, all else text."""
+    """Docstrings are written for the source: code spans become literals, all else is text."""
     lines[:] = [_escaped(line) for line in lines]
     _literal_blocks(lines)
     if what in ("function", "method", "property") and lacks_shape(obj):

@@ -55,7 +55,8 @@ def add_foot(
     links = {"Source": f"{place.url}/blob/{place.ref}/{source}", "Report an error": report}
     items = "".join(f'<a href="{escape(to)}">{words}</a>' for words, to in links.items())
     said = f"<span>{escape(ran)}</span>" if ran else ""
-    context["body"] += f'<footer class="book-foot">{said}<span class="links">{items}</span></footer>'
+    inside = f'{said}<span class="links">{items}</span>'
+    context["body"] += f'<footer class="book-foot">{inside}</footer>'
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

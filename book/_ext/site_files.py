@@ -1,4 +1,4 @@
-"""Sphinx extension: what makes pages a site: cards for links, a sitemap, a page for wrong addresses.
+"""Sphinx extension: what makes pages a site: cards for links, a sitemap, a page for lost readers.
 
 There is no robots.txt: a host reads it only at its top, and the book is published below it.
 """
@@ -73,7 +73,8 @@ LOST = """\
 <title>No such page: {title}</title>
 <style>
 :root {{ color-scheme: light dark; --paper: #fdfdfb; --ink: #23272d; --link: #1c5c94; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --paper: #14171b; --ink: #d8dde3; --link: #86bdeb; }} }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --paper: #14171b; --ink: #d8dde3; --link: #86bdeb; }} }}
 body {{ background: var(--paper); color: var(--ink); font: 18px/1.6 Georgia, serif; margin: 0;
   display: grid; min-height: 100vh; place-items: center; }}
 article {{ max-width: 32rem; padding: 2rem; }}

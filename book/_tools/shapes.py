@@ -2,7 +2,8 @@
 
 A public function or method whose annotations name a Tensor or an ndarray says in its docstring
 which shape: letters or numbers in brackets with a comma, as in (B, K) or (n,), or "scalar", or
-"any shape". A method that overrides another may leave it to that one's docstring.
+"any shape"; a citation's year is none. A method that overrides another may leave it to that one's
+docstring.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from types import ModuleType
 from typing import Any
 
 ARRAYS = re.compile(r"\b(?:Tensor|ndarray)\b")
-SHAPE = re.compile(r"\((?:[^\s()]{1,12}|[\w+·*− -]+),(?: ?[\w.…+·*−×/ -]+,?)*\)|\bscalar|any shape")
+NO_YEAR = r"(?![^()]*\b(?:19|20)\d\d\))"
+SHAPE = re.compile(
+    rf"\({NO_YEAR}(?:[^\s()]{{1,12}}|[\w+·*− -]+),(?: ?[\w.…+·*−×/ -]+,?)*\)|\bscalar|any shape"
+)
 
 
 def lacks_shape(member: Any) -> bool:
@@ -37,7 +41,8 @@ def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
         elif inspect.isclass(thing):
             for inner, raw in vars(thing).items():
                 if not inner.startswith("_") and _callable(raw):
-                    yield f"{name}.{inner}", raw if isinstance(raw, property) else getattr(thing, inner)
+                    member = raw if isinstance(raw, property) else getattr(thing, inner)
+                    yield f"{name}.{inner}", member
 
 
 def _callable(raw: Any) -> bool:

@@ -42,9 +42,7 @@ def draw(path: Path) -> None:
     figure.text(0.05, 0.72, f"{first},", size=54, weight="bold", **words)
     figure.text(0.05, 0.585, second.rstrip("!") + "!", size=54, weight="bold", **words)
     figure.text(0.052, 0.45, "Sequence modeling in offline RL", size=29, **words)
-    for i, (name, idea) in enumerate(
-        {"DT": "drives", "TT": "imagines", "LEAP": "refines"}.items()
-    ):
+    for i, (name, idea) in enumerate({"DT": "drives", "TT": "imagines", "LEAP": "refines"}.items()):
         at = 0.32 - 0.085 * i
         paint = {**words, "color": style.COLORS[name]}
         figure.text(0.052, at, name, size=30, weight="bold", **paint)

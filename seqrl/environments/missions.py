@@ -38,6 +38,6 @@ def encode_mission(mission: str) -> np.ndarray:
 
 
 def decode_mission(tokens: np.ndarray) -> str:
-    """The mission that a row of word tokens spells; unknown words come back as `<unknown>`."""
+    """The mission that word tokens (words,) spell; unknown ones come back as `<unknown>`."""
     words = [VOCABULARY[int(token)] for token in np.asarray(tokens) if token != PADDING]
     return " ".join(words).replace(" ,", ",")

@@ -102,7 +102,7 @@ class RandomWalkGraph(gym.Env):
         return lengths
 
     def is_optimal(self, nodes: Sequence[int] | np.ndarray) -> bool:
-        """Whether a walk, given by its nodes from the start on, is a shortest walk to the goal.
+        """Whether a walk, its nodes (steps + 1,) from the start on, is a shortest walk to the goal.
 
         Raises ValueError where two nodes that follow each other have no edge between them.
         """
