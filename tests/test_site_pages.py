@@ -94,7 +94,7 @@ def test_prose_is_counted_and_code_is_not() -> None:
         ":::{admonition} A title\n:class: tip\nInside it.\n:::\n\n"
         "$$\na = b\n$$ (eq-x)\n\nSee {numref}`fig-x` and [this page](other.md#place).\n"
     )
-    assert chapter_table.prose_words(page) == 2 + 3 + 2 + 2 + 4
+    assert chapter_table.prose_words(page) == 2 + 3 + 2 + 4
     assert chapter_table.reading_minutes("word " * 2300) == 10
     assert chapter_table.reading_minutes("") == 1
 
