@@ -25,6 +25,7 @@ for folder in ("_ext", "_tools"):
 import api_modules  # noqa: E402
 import api_pages  # noqa: E402
 import chapter_table  # noqa: E402
+import light_images  # noqa: E402
 import page_foot  # noqa: E402
 import shapes  # noqa: E402
 import site_files  # noqa: E402
@@ -182,6 +183,13 @@ def test_the_social_card_is_what_its_code_draws(tmp_path: Path) -> None:
         apart = np.abs(np.asarray(kept.convert("L"), float) - np.asarray(drawn.convert("L"), float))
     assert apart.mean() < 2  # fonts differ by a hair between versions
     assert social_card.CARD.stat().st_size < social_card.LARGEST
+
+
+def test_figures_lose_digits_and_nothing_else() -> None:
+    svg = '<g>\n  <path d="M 1.234567 -0.001 \nL 20 3.5 z" transform="scale(0.015625)"/>\n</g>'
+    light = '<g>\n<path d="M 1.23 0 L 20 3.5 z" transform="scale(0.015625)"/>\n</g>'
+    assert light_images.lighter(svg) == light
+    assert light_images.lighter(light) == light
 
 
 # The reference
