@@ -26,7 +26,7 @@ def intervals(records: Iterable[Row]) -> dict[str, Interval | None]:
         found[f"{method} late"] = comparison.difference(late, usual, "success")
     door = {m: comparison.cells(rows, m, "KeyToDoor/random-1000") for m in ("dt", "bc")}
     found["door"] = comparison.difference(door["dt"], door["bc"], "success")
-    studies = {
+    studies: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
         "context": (CONTEXT, {"context": 8}, {"context": 1}),
         "search": (
             tt_studies.PLANNING,

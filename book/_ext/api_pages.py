@@ -33,6 +33,7 @@ def module_text(module: str) -> str:
         "   :members:",
         "   :member-order: bysource",
         "   :undoc-members:",
+        "   :ignore-module-all:",
         "```",
     ]
     return "\n".join([f"### {module.removeprefix('seqrl.')}", "", *automodule, ""])
@@ -71,15 +72,21 @@ def _escaped(line: str) -> str:
 
 
 def _literal_blocks(lines: list[str]) -> None:
-    """Lines that are indented for the eye keep their breaks: each begins with a bar."""
-    lines[:] = [f"| {line.strip()}" if line.startswith("    ") else line for line in lines]
-    joined: list[str] = []
+    """Indented lines that stand apart, or in columns, keep their breaks: each begins with a bar.
+
+    Other indented lines go on with the sentence before them.
+    """
+    made: list[str] = []
     for line in lines:
-        bar = line.startswith("| ")
-        if joined and joined[-1].strip() and bar != joined[-1].startswith("| "):
-            joined.append("")
-        joined.append(line)
-    lines[:] = [*joined, ""]
+        before = made[-1] if made else ""
+        apart = not before.strip() or before.startswith("| ") or re.search(r"\S {2,}\S", line)
+        if line.startswith(" ") and apart:
+            made += [""] if before.strip() and not before.startswith("| ") else []
+            made.append(f"| {line.strip()}")
+        else:
+            made += [""] if line.strip() and before.startswith("| ") else []
+            made.append(line.strip())
+    lines[:] = [*made, ""]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

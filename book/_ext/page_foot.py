@@ -42,7 +42,7 @@ def add_foot(
     place = repository(app)
     ran = ""
     if doctree is not None:
-        data = NbMetadataCollector.get_exec_data(app.env, pagename)  # type: ignore[arg-type]
+        data = NbMetadataCollector.get_exec_data(app.env, pagename)
         ran = last_run(data, os.environ.get("SEQRL_SPEED") or "class")
     report = report_address(place.url, pagename, ran)
     for group in context.get("header_buttons", []):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from book_config import ROOT, load_config
 
@@ -38,7 +39,7 @@ def draw(path: Path) -> None:
     gridworld.draw(world, longest.maps[0], longest.poses[-1], path=longest.poses)
     title, _, _ = load_config(ROOT)["title"].partition("! ")
     first, _, second = title.partition(", ")
-    words = {"family": "STIXGeneral", "ha": "left", "color": style.INK}
+    words: dict[str, Any] = {"family": "STIXGeneral", "ha": "left", "color": style.INK}
     figure.text(0.05, 0.72, f"{first},", size=54, weight="bold", **words)
     figure.text(0.05, 0.585, second.rstrip("!") + "!", size=54, weight="bold", **words)
     figure.text(0.052, 0.45, "Sequence modeling in offline RL", size=29, **words)
