@@ -75,7 +75,7 @@ def objective_map(root: Path) -> str:
     asked = [e for sheet in exercises(root).values() for e in sheet]
     for o in objectives(root):
         mine = [e for e in asked if o.id in e.objectives]
-        told = "<br>".join(f"{e.id} {e.title} ({e.minutes} min)" for e in mine) or "none"
+        told = "<br>".join(f"{e.id} {e.title} ({e.minutes} min)" for e in mine)
         calls = "<br>".join(f'`check("{e.id}", {e.check})`' if e.check else "rubric" for e in mine)
         section = f"[{o.section}]({o.page}#{anchor(o.section)})"
         lines.append(f"| {o.id} | {o.words} | {section} | {told} | {calls} |")
@@ -104,10 +104,9 @@ def dangling(root: Path) -> Iterator[str]:
             for id in set(e.objectives) - set(ids):
                 yield f"{e.id} is about {id}, which no page states"
     answered = {id for asked in exercises(root).values() for e in asked for id in e.objectives}
-    with_sheet = {f"{sheet}.md" for sheet in exercises(root)}
-    for o in known:
-        if o.page in with_sheet and o.id not in answered:
-            yield f"no exercise is about {o.id}"
+    for id in ids:
+        if id not in answered:
+            yield f"no exercise is about {id}"
 
 
 def banks(root: Path) -> Iterator[tuple[str, Any]]:
@@ -126,10 +125,14 @@ def mistakes(root: Path) -> str:
     lines: list[str] = []
     for _, bank in banks(root):
         for id, wrong in bank.WRONG.items():
-            lines += ["", f"**{id} {exercise(id).title}**", ""]
-            lines += ["| What was written | What the check says |", "|:--|:--|"]
-            said: dict[str, list[str]] = {}
-            for answer, phrase in wrong.items():
-                said.setdefault(phrase, []).append(answer.__name__.replace("_", " "))
-            lines += [f"| {', '.join(names)} | … {said_} … |" for said_, names in said.items()]
+            lines += ["", f"**{id} {exercise(id).title}**", "", *mistakes_of(wrong)]
     return "\n".join(lines).strip()
+
+
+def mistakes_of(wrong: dict[Any, str]) -> list[str]:
+    """The lines of one exercise's table, of its wrong answers with what the check says to each."""
+    said: dict[str, list[str]] = {}
+    for answer, phrase in wrong.items():
+        said.setdefault(phrase, []).append(answer.__name__.replace("_", " "))
+    rows = [f"| {', '.join(names)} | … {said_} … |" for said_, names in said.items()]
+    return ["| What was written | What the check says |", "|:--|:--|", *rows]

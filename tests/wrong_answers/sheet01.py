@@ -534,10 +534,250 @@ def sorts_the_data(maps, fraction):
     return by_digest(maps, fraction)
 
 
+# ---- 1.4 -----------------------------------------------------------------------------------------
+
+
+def by_where(Q, taken, rewards, over, following, discount):
+    after = Q[following]
+    known = np.where(taken[following] > 0, after, -np.inf)
+    best = [np.where(over, 0, values.max(axis=1)) for values in (after, known)]
+    return rewards + discount * best[0], rewards + discount * best[1]
+
+
+def step_after_step(Q, taken, rewards, over, following, discount):
+    fitted, careful = [], []
+    for reward, ended, state in zip(rewards.tolist(), over, following):
+        rows = (list(Q[state]), [q for q, n in zip(Q[state], taken[state]) if n])
+        for answer, row in zip((fitted, careful), rows):
+            answer.append(reward if ended else reward + discount * max(row))
+    return fitted, careful
+
+
+def targets_in_torch(Q, taken, rewards, over, following, discount):
+    Q, hidden = torch.as_tensor(Q), torch.as_tensor(taken) == 0
+    alive = ~torch.as_tensor(over)
+    answers = []
+    for values in (Q, Q.masked_fill(hidden, -1e9)):
+        answers.append(torch.as_tensor(rewards, dtype=torch.float64).clone())
+        row = torch.as_tensor(following)[alive]
+        answers[-1][alive] += discount * values.max(1).values[row]
+    return tuple(answers)
+
+
+def backed_up(of_state, first=lambda Q, taken: Q.max(1)):
+    """Both targets from what two rules say a state is worth."""
+
+    def answer(Q, taken, rewards, over, following, discount):
+        values = [rule(Q, taken)[following] for rule in (first, of_state)]
+        return tuple(rewards + discount * np.where(over, 0, v) for v in values)
+
+    answer.__name__ = of_state.__name__
+    return answer
+
+
+def best_taken(Q, taken):
+    return np.where(taken.any(1), np.where(taken > 0, Q, -1e9).max(1), 0)
+
+
+def bootstraps_behind_the_end(Q, taken, rewards, over, following, discount):
+    return tuple(rewards + discount * v[following] for v in (Q.max(1), best_taken(Q, taken)))
+
+
+def last_reward_lost(Q, taken, rewards, over, following, discount):
+    return tuple(
+        np.where(over, 0, a) for a in by_where(Q, taken, rewards, over, following, discount)
+    )
+
+
+def over_upside_down(Q, taken, rewards, over, following, discount):
+    values = (Q.max(1), best_taken(Q, taken))
+    return tuple(rewards + over * discount * v[following] for v in values)
+
+
+def wrong_order(*arguments):
+    return by_where(*arguments)[::-1]
+
+
+def discount_forgotten(Q, taken, rewards, over, following, discount):
+    return by_where(Q, taken, rewards, over, following, 1.0)
+
+
+def reward_discounted(Q, taken, rewards, over, following, discount):
+    return tuple(discount * a for a in by_where(Q, taken, rewards, over, following, 1.0))
+
+
+def reward_missing(Q, taken, rewards, over, following, discount):
+    return by_where(Q, taken, 0 * rewards, over, following, discount)
+
+
+def maximum_of_the_table(Q, taken, rewards, over, following, discount):
+    values = (Q.max(), best_taken(Q, taken).max())
+    return tuple(rewards + discount * np.where(over, 0, v) for v in values)
+
+
+@backed_up
+def asks_everybody_twice(Q, taken):
+    return Q.max(1)
+
+
+@backed_up
+def unseen_counts_as_zero(Q, taken):
+    return (Q * (taken > 0)).max(1)
+
+
+@backed_up
+def values_times_counts(Q, taken):
+    return np.where(taken > 0, Q * taken, -1e9).max(1)
+
+
+@backed_up
+def most_frequent(Q, taken):
+    return np.take_along_axis(Q, taken.argmax(1)[:, None], 1)[:, 0]
+
+
+@backed_up
+def mean_of_taken(Q, taken):
+    return (Q * taken).sum(1) / np.maximum(taken.sum(1), 1)
+
+
+@backed_up
+def only_the_unseen(Q, taken):
+    return np.where((taken == 0).any(1), np.where(taken == 0, Q, -1e9).max(1), 0)
+
+
+@np.errstate(invalid="ignore")
+def zero_times_infinity(Q, taken, rewards, over, following, discount):
+    known = np.where(taken > 0, Q, -np.inf).max(1)
+    return tuple(rewards + discount * ~over * v[following] for v in (Q.max(1), known))
+
+
+def maximum_over_steps(Q, taken, rewards, over, following, discount):
+    return tuple(rewards[0] + discount * x[following].max(0) for x in (Q, Q))
+
+
+def one_target(*arguments):
+    return by_where(*arguments)[0]
+
+
+def targets_cut_off(*arguments):
+    return tuple(a.astype(int) for a in by_where(*arguments))
+
+
+def hides_in_the_table(Q, taken, rewards, over, following, discount):
+    fitted = by_where(Q, taken, rewards, over, following, discount)[0]
+    Q[taken == 0] = -1e9
+    return fitted, rewards + discount * np.where(over, 0, Q[following].max(1))
+
+
+# ---- 1.5 -----------------------------------------------------------------------------------------
+
+
+def weigh_and_average(values, counts, eta):
+    v = counts @ values / counts.sum()
+    for _ in range(100):
+        weight = counts * np.where(values < v, 1 - eta, eta)
+        v = weight @ values / weight.sum()
+    return v
+
+
+def by_bisection(values, counts, eta):
+    seen = values[counts > 0]
+    low, high = float(seen.min()), float(seen.max())
+    while high - low > 1e-6:
+        v = (low + high) / 2
+        pull = counts * np.where(values < v, 1 - eta, eta) * (values - v)
+        low, high = (v, high) if pull.sum() > 0 else (low, v)
+    return high
+
+
+def by_gradient(values, counts, eta):
+    q, n = torch.tensor(values, dtype=torch.float64), torch.tensor(counts / counts.sum())
+    v = (q * n).sum()
+    for _ in range(3000):
+        v = v + 0.5 * (n * torch.where(q < v, 1 - eta, eta) * (q - v)).sum()
+    return v
+
+
+def best_split(values, counts, eta):
+    order = np.argsort(values)
+    q, n = values[order], counts[order]
+    means = []
+    for k in range(len(q)):
+        weight = n * np.where(np.arange(len(q)) < k, 1 - eta, eta)
+        means.append(weight @ q / weight.sum() if weight.sum() else -np.inf)
+    least = [(n * np.where(q < v, 1 - eta, eta)) @ (q - v) ** 2 for v in means if v > -np.inf]
+    return [v for v in means if v > -np.inf][int(np.argmin(least))]
+
+
+def sides_of_the_expectile_swapped(values, counts, eta):
+    return weigh_and_average(values, counts, 1 - eta)
+
+
+def plain_mean(values, counts, eta):
+    return np.average(values, weights=counts)
+
+
+def plain_best(values, counts, eta):
+    return values[counts > 0].max()
+
+
+def each_action_once(values, counts, eta):
+    return weigh_and_average(values, (counts > 0) * 1, eta)
+
+
+def unseen_has_a_say(values, counts, eta):
+    return weigh_and_average(values, counts + (counts == 0), eta)
+
+
+def all_actions_once(values, counts, eta):
+    return weigh_and_average(values, np.ones(len(values)), eta)
+
+
+def quantile(values, counts, eta):
+    q = np.sort(np.repeat(values, counts))
+    return q[int(np.ceil(eta * len(q) - 1e-9)) - 1]
+
+
+def mean_and_best_mixed(values, counts, eta):
+    return eta * plain_best(values, counts, eta) + (1 - eta) * plain_mean(values, counts, eta)
+
+
+def worst_and_best_mixed(values, counts, eta):
+    seen = values[counts > 0]
+    return eta * seen.max() + (1 - eta) * seen.min()
+
+
+def averaged_once(values, counts, eta):
+    weight = counts * np.where(values < plain_mean(values, counts, eta), 1 - eta, eta)
+    return weight @ values / weight.sum()
+
+
+def one_of_the_values(values, counts, eta):
+    loss = [(counts * np.where(values < v, 1 - eta, eta)) @ (values - v) ** 2 for v in values]
+    return values[int(np.argmin(loss))]
+
+
+def loss_instead(values, counts, eta):
+    v = weigh_and_average(values, counts, eta)
+    return (counts * np.where(values < v, 1 - eta, eta)) @ (values - v) ** 2
+
+
+def one_a_action(values, counts, eta):
+    return np.full(len(values), weigh_and_average(values, counts, eta))
+
+
+@np.errstate(invalid="ignore", divide="ignore")
+def mean_of_the_better(values, counts, eta):
+    better = values > values.max()
+    return values[better].sum() / better.sum()
+
+
 RIGHT = {
     "1.1": (backward_pass, list_of_floats, in_torch),
     "1.2": (slice_and_fill, step_by_step, window_in_torch, window_of_lists),
     "1.3": (by_digest, by_checksum, by_seeded_generator, by_remembered_digest),
+    "1.4": (by_where, step_after_step, targets_in_torch),
+    "1.5": (weigh_and_average, by_bisection, by_gradient, best_split),
 }
 
 WRONG = {
@@ -618,5 +858,42 @@ WRONG = {
         episode_numbers: "Return a mask, not the episodes' numbers",
         two_lists: "this is a tuple of 2",
         sorts_the_data: "changes its argument `maps` in place",
+    },
+    "1.4": {
+        bootstraps_behind_the_end: "After a termination nothing follows: there",
+        last_reward_lost: "The last reward of an episode is lost",
+        over_upside_down: "upside down",
+        wrong_order: "stand in the wrong order",
+        discount_forgotten: "The discount is forgotten",
+        reward_discounted: "The reward is discounted too",
+        reward_missing: "The reward of the step is missing",
+        maximum_of_the_table: "goes over all states together",
+        asks_everybody_twice: "the first one again",
+        unseen_counts_as_zero: "counts as 0 instead of being left out",
+        values_times_counts: "multiplied by how often",
+        most_frequent: "that is cloning",
+        mean_of_taken: "the mean over the data's actions",
+        only_the_unseen: "the other way round",
+        zero_times_infinity: "0 times -inf is NaN",
+        maximum_over_steps: "Does the maximum go over the actions",
+        one_target: "Return two arrays",
+        targets_cut_off: "every fraction is cut off",
+        hides_in_the_table: "changes its argument `Q` in place",
+    },
+    "1.5": {
+        sides_of_the_expectile_swapped: "The two sides are swapped",
+        plain_mean: "η is ignored",
+        plain_best: "the best of the data's actions, whatever η is",
+        each_action_once: "How often an action was taken is ignored",
+        unseen_has_a_say: "never took has a say here",
+        all_actions_once: "never took has a say here",
+        quantile: "This is the quantile",
+        mean_and_best_mixed: "You mix the mean and the best",
+        worst_and_best_mixed: "You mix the worst and the best",
+        averaged_once: "used once",
+        one_of_the_values: "among the values themselves",
+        loss_instead: "Return the v that makes it least",
+        one_a_action: "one number for the state",
+        mean_of_the_better: "NaN or infinite",
     },
 }
