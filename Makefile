@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
-.PHONY: book test env lint unit nbval bench notebooks pack pdf offline site-test constraints ship results clean
+.PHONY: book test env lint unit nbval bench notebooks pack slides pdf offline site-test constraints ship results clean
 .DEFAULT_GOAL := book
 
 book: env  ## execute the pages and write _build/html/index.html
@@ -45,6 +45,9 @@ notebooks: env  ## remake the .ipynb files from their MyST sources
 pack: env  ## an exercise sheet's notebooks, rubric and autograder in one zip: make pack CH=03
 	@test -n "$(CH)" || { echo "Say which chapter: make pack CH=03"; exit 1; }
 	$(PY) book/_tools/pack.py "$(CH)"
+
+slides: env  ## a deck for each chapter of the built book, in _build/slides
+	$(PY) book/_tools/slides.py
 
 pdf: book  ## the whole book as one PDF; needs XeLaTeX and Chromium, see CONTRIBUTING.md
 	SEQRL_SPEED=$${SEQRL_SPEED:-class} $(PY) book/_tools/pdf.py
