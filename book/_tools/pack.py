@@ -18,10 +18,12 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import instructors
 from blocks import MystError
 from book_config import ROOT
 
@@ -33,6 +35,7 @@ from seqrl.grading.packs import MANIFEST, Pack, Submission
 from seqrl.grading.report import points
 
 SEEDS = 8  # hidden ones
+LONGEST = 120.0  # seconds that a notebook may compute, also where the machine was busy meanwhile
 SETUP = """\
 #!/usr/bin/env bash
 # Gradescope runs this once, when it builds the image.
@@ -51,12 +54,17 @@ set -euo pipefail
 cd /autograder
 environment/bin/python -m seqrl grade source submission --gradescope results/results.json
 """
+RULES = """\
+{total} points in all.
+An exercise gives all of its points or none: its check passes on the self-check's cases and on
+hidden ones.
+An open exercise has no check: you read it, by its own rubric below, and set its weight."""
 README = """\
 # Exercise sheet {name}
 
 - `{name}.ipynb`: the student's notebook.
 - `{name}-solution.ipynb`: the solution.
-- `rubric.md`: points, objectives and what each check asks for.
+- `rubric.md`: points, objectives, mistakes that the checks know, and the open exercise's rubric.
 - `autograder/pack.json`: the hidden seeds. Keep it to yourself.
 - `gradescope.zip`: upload it as the autograder of a programming assignment.
 
@@ -98,20 +106,33 @@ def imports(notebook: bytes) -> list[str]:
     return [name for name in dict.fromkeys(found) if not name.startswith("seqrl.checks")]
 
 
-def rubric(pack: Pack) -> str:
-    """Points, objectives and what a right answer shows, as Markdown."""
+def rubric(pack: Pack, root: Path = ROOT) -> str:
+    """Points, objectives, what a right answer shows and what goes wrong, as Markdown."""
+    text = (root / "solutions" / f"{pack.name}.md").read_text("utf8")
+    wrong = dict(instructors.banks(root))[pack.name].WRONG
     total = sum(pack.points.values())
-    lines = [f"# Rubric: {pack.name}", "", f"{total} points in all. An exercise gives all of its"]
-    lines[-1] += " points or none: its check passes on the self-check's cases and on hidden ones."
-    lines += ["", "| Exercise | Points | Minutes | Objectives |", "|:--|--:|--:|:--|"]
-    asked = [exercise(id) for id in pack.points]
+    lines = [f"# Rubric: {pack.name}", "", RULES.format(total=total), ""]
+    lines += ["| Exercise | Points | Minutes | Objectives |", "|:--|--:|--:|:--|"]
+    asked = instructors.exercises(root)[pack.name]
     for e in asked:
-        told = ", ".join(e.objectives)
-        lines.append(f"| {e.id} {e.title} | {pack.points[e.id]} | {e.minutes} | {told} |")
+        worth = pack.points.get(e.id, "by hand")
+        lines.append(f"| {e.id} {e.title} | {worth} | {e.minutes} | {', '.join(e.objectives)} |")
     for e in asked:
-        lines += ["", f"## {e.id} {e.title}", "", f"`{e.name}({', '.join(e.parameters)})`", ""]
-        lines.append(f"What a right answer is told: {e.shown}")
+        lines += ["", f"## {e.id} {e.title}", ""]
+        if not e.check:
+            lines.append(open_rubric(text, e.id))
+            continue
+        judged = exercise(e.id)
+        lines += [f"`{judged.name}({', '.join(judged.parameters)})`", ""]
+        lines += [f"A right answer is told: *{judged.shown}*", ""]
+        lines += ["Mistakes that the check knows:", "", *instructors.mistakes_of(wrong[e.id])]
     return "\n".join(lines) + "\n"
+
+
+def open_rubric(text: str, id: str) -> str:
+    """The rubric of an exercise that no machine checks, of the sheet's source."""
+    section = text.split(f"\n## Exercise {id}: ")[1].split("\n## ")[0]
+    return section.split(":::{dropdown} Rubric\n")[1].split("\n:::")[0].strip()
 
 
 def hidden_seeds() -> tuple[int, ...]:
@@ -133,12 +154,12 @@ def make(chapter: str, root: Path = ROOT) -> tuple[Pack, dict[str, bytes]]:
     )
     _confirm(pack, tried)
     slowest = max(graded.seconds for graded in tried)
-    pack = replace(pack, notebook_seconds=float(round(10 + 5 * slowest)))
+    pack = replace(pack, notebook_seconds=float(round(min(10 + 5 * slowest, LONGEST))))
     files = {
         "README.md": README.format(name=name, zip=f"pack-{name[:2]}.zip").encode(),
         f"{name}.ipynb": student,
         f"{name}-solution.ipynb": solution,
-        "rubric.md": rubric(pack).encode(),
+        "rubric.md": rubric(pack, root).encode(),
         MANIFEST: pack.to_json().encode(),
     }
     return pack, files
@@ -183,7 +204,9 @@ def write(chapter: str, folder: Path) -> Path:
     path = folder / f"pack-{pack.name.split('-')[0]}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(f"{path.stem}/{name}", content)
+            entry = zipfile.ZipInfo(f"{path.stem}/{name}", time.localtime()[:6])
+            entry.external_attr, entry.compress_type = 0o100644 << 16, zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
     return path
 
 
