@@ -37,7 +37,7 @@ def made(name):
 
 @pytest.fixture(scope="module")
 def first():
-    return replace(made(SHEETS[0])[0], modules=())
+    return made(SHEETS[0])[0]
 
 
 def solved(pack):
@@ -85,7 +85,11 @@ def test_no_attack_earns_a_point_or_costs_another_submission_its_own(first, tmp_
     rows = list(grader.grade(first, everyone, [tmp_path], limits=SHORT))
     assert len(rows) == len(everyone)
     for graded in rows:
-        expected = possible(first) if graded.submission.student == "solution" else [0] * 3
+        expected = (
+            possible(first)
+            if graded.submission.student == "solution"
+            else [0] * len(possible(first))
+        )
         assert report.points(first, graded) == expected, (graded.submission.student, graded)
     assert {p: p.read_bytes() for p in (ROOT / "solutions").iterdir()} == before
     assert list(tmp_path.iterdir()) == [kept]
@@ -269,6 +273,10 @@ def test_every_sheet_makes_a_pack(name):
     assert set(files) >= {f"{name}.ipynb", f"{name}-solution.ipynb", "rubric.md", packs.MANIFEST}
     for id, worth in pack.points.items():
         assert f"| {id} {exercise(id).title} | {worth} |" in files["rubric.md"].decode()
+    open_ones = [e for e in pack_tool.instructors.exercises(ROOT)[name] if not e.check]
+    for e in open_ones:
+        assert f"| {e.id} {e.title} | by hand |" in files["rubric.md"].decode()
+    assert open_ones and files["rubric.md"].decode().split("\n## ")[-1].count("**") >= 10
     for line in ("BEGIN SOLUTION", "BEGIN STUB"):
         assert line not in files[f"{name}.ipynb"].decode()
 
@@ -316,8 +324,12 @@ def test_the_command_writes_a_table_and_pages(first, tmp_path, capsys):
     call = ["grade", tmp_path / "pack.zip", tmp_path / "in", "--out", tmp_path / "out"]
     assert cli.main([str(part) for part in call]) == 0
     assert "1 submissions in" in capsys.readouterr().out
-    assert "zoe,1,2,2,5,5" in (tmp_path / "out" / "grades.csv").read_text("utf8")
-    assert "5 of 5 points" in (tmp_path / "out" / "feedback" / "zoe.html").read_text("utf8")
+    worth = possible(first)
+    row = ",".join(map(str, ["zoe", *worth, sum(worth), sum(worth)]))
+    assert row in (tmp_path / "out" / "grades.csv").read_text("utf8")
+    assert f"{sum(worth)} of {sum(worth)} points" in (
+        tmp_path / "out" / "feedback" / "zoe.html"
+    ).read_text("utf8")
     assert cli.main(["grade", str(tmp_path / "in"), str(tmp_path / "in")]) == 2
     assert "is no pack" in capsys.readouterr().err
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from seqrl.checks import exercise
 OBJECTIVE = re.compile(r"^- \*\*(O\d+\.\d+)\*\* (.+?)[;.]?$", re.M)
 SECTION = re.compile(r"^## (.+)$", re.M)
 CHECK = re.compile(r'^check\("([\d.]+)", (\w+)\)', re.M)
+TITLE = re.compile(r"^# (.+)$", re.M)
+SESSION = re.compile(r"For instructors\n:class: dropdown\n.*?(\d+) minutes")
 CARD = re.compile(r"^## Exercise ([\d.]+): (.+)\n\n[★☆]+ · about (\d+) minutes · (.+)$", re.M)
 
 
@@ -107,6 +110,57 @@ def dangling(root: Path) -> Iterator[str]:
     for id in ids:
         if id not in answered:
             yield f"no exercise is about {id}"
+
+
+def times(root: Path) -> str:
+    """Each page's session, its exercises, a student's minutes and the computer's, as a table."""
+    lines = ["| Page | Session | Exercises | Their minutes | The sheet computes |"]
+    lines.append("|:--|--:|:--|--:|--:|")
+    pages, measured = pages_of(root), sheet_times(root)
+    for path in sorted((root / "book").glob("[0-9]*.md")):
+        text, mine = path.read_text("utf8"), pages[path.name]
+        title, session = TITLE.search(text), SESSION.search(text)
+        assert title is not None and session is not None and mine, path
+        work = sum(e.minutes for e in mine)
+        computes = f"{measured[path.stem]['computing']:.0f} s" if path.stem in measured else ""
+        cells = [
+            f"[{title[1]}]({path.name})",
+            f"{session[1]} min",
+            f"{mine[0].id} to {mine[-1].id}",
+        ]
+        lines.append("| " + " | ".join([*cells, f"{work} min", computes]) + " |")
+    return "\n".join(lines)
+
+
+def pages_of(root: Path) -> dict[str, list[Exercise]]:
+    """The exercises of each page: those of its sheet of which most objectives are its own."""
+    stated = {o.id: o.page for o in objectives(root)}
+    found: dict[str, list[Exercise]] = {page: [] for page in stated.values()}
+    for sheet, asked in exercises(root).items():
+        pages = [page for page in found if page[:2] == sheet[:2]]
+        for e in asked:
+            about = [stated[id] for id in e.objectives]
+            found[max(pages, key=about.count)].append(e)
+    return found
+
+
+def sheet_times(root: Path) -> dict[str, Any]:
+    """What `sheet_times.py` measured of each sheet, and on what."""
+    found: dict[str, Any] = json.loads((root / "book" / "sheet-times.json").read_text("utf8"))
+    return found
+
+
+def measured_on(root: Path) -> str:
+    """Where the times of the sheets come from, a sentence or two."""
+    found = sheet_times(root).values()
+    all_of = {
+        key: ", ".join(sorted({str(run[key])[:n] for run in found}))
+        for key, n in (("commit", 8), ("hardware", 99), ("time", 10))
+    }
+    made = f"Recorded, not live: {all_of['hardware']}, commit {all_of['commit']}, {all_of['time']}."
+    ratio = sum(run["seconds"] for run in found) / sum(run["computing"] for run in found)
+    busy = f" The machine had other work then, and its clock showed {ratio:.0f} times as much."
+    return made + (busy if ratio > 2 else "")
 
 
 def banks(root: Path) -> Iterator[tuple[str, Any]]:

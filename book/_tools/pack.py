@@ -21,6 +21,7 @@ import tempfile
 import time
 import zipfile
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import instructors
@@ -102,8 +103,17 @@ def imports(notebook: bytes) -> list[str]:
             if isinstance(node, ast.Import):
                 found += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
-                found.append(node.module)
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                found += [node.module, *filter(is_module, inner)]
     return [name for name in dict.fromkeys(found) if not name.startswith("seqrl.checks")]
+
+
+def is_module(name: str) -> bool:
+    """Whether `name` is a module of this package, and not something inside one."""
+    try:
+        return name.startswith("seqrl.") and find_spec(name) is not None
+    except ModuleNotFoundError:  # something inside a module, which is no package
+        return False
 
 
 def rubric(pack: Pack, root: Path = ROOT) -> str:
@@ -170,8 +180,8 @@ def _confirm(pack: Pack, tried: list[Graded]) -> None:
     for graded in tried:
         expected = pack.points.values() if graded.submission.student == "solution" else None
         got = points(pack, graded)
-        if got != list(expected or [0] * len(got)):
-            told = "\n".join(map(repr, graded.results))
+        if got != list(expected or [0] * len(got)) or graded.faults:
+            told = "\n".join([*map(repr, graded.results), *graded.faults])
             raise MystError(f"the {graded.submission.student} of {pack.name} gets {got}:\n{told}")
 
 

@@ -63,11 +63,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="measure how long each sheet computes")
     parser.add_argument("sheets", nargs="*", help="01, 02, ...; by default all")
     options = parser.parse_args()
-    kept = record()
+    kept, made = record(), results.provenance()
     for path in sorted((ROOT / "solutions").glob("*.ipynb")):
         if options.sheets and path.name[:2] not in options.sheets:
             continue
-        kept[path.stem] = {**measure(path), **results.provenance()}
+        kept[path.stem] = {**measure(path), **made}
         found = kept[path.stem]
         told = f"{found['seconds']:7.1f} s, {found['computing']:6.1f} s of computing"
         print(f"{path.stem:28} {told}", flush=True)

@@ -34,6 +34,12 @@ def backed(
     return answer
 
 
+def of_all(Q: np.ndarray, taken: np.ndarray) -> Pair:
+    """The largest values of any state, at every state."""
+    everywhere, known = best(Q, taken)
+    return np.full(len(Q), everywhere.max()), np.full(len(Q), known.max())
+
+
 def second(of_state: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[..., Pair]:
     """The right first target, and a second one from another value of each state."""
     return backed(lambda Q, taken: (Q.max(1), of_state(Q, taken)))
@@ -78,7 +84,7 @@ MISTAKES = (
     Mistake(
         "The maximum goes over all states together. Each step has its own following state, and "
         "only that row of `Q` counts.",
-        backed(lambda Q, taken: tuple(np.full(len(Q), v.max()) for v in best(Q, taken))),
+        backed(of_all),
     ),
     Mistake(
         "Your second target is the first one again: it still believes what is said of actions that "
@@ -157,9 +163,9 @@ def table(Q: Any, taken: Any, steps: Any, discount: float) -> tuple[Any, ...]:
 def cases(seeds: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     """(Q, taken, rewards, over, following, discount): one step, an end, more states, any size."""
     yield table([[-6, -5, -0.4]], [[3, 1, 0]], [(-1, 0, 0)], 0.9)
-    Q, taken = [[-6, -5, -0.4], [-2, -3, -1], [1, 2, 3]], [[3, 1, 0], [1, 0, 0], [0, 0, 0]]
-    yield table(Q, taken, [(-1, 0, 1), (-2, 1, 2)], 0.9)
-    yield table(Q, taken, [(-1.0, 1, 0), (0.5, 0, 0), (4.0, 0, 1)], 0.5)
+    three = [[-6, -5, -0.4], [-2, -3, -1], [1, 2, 3]], [[3, 1, 0], [1, 0, 0], [0, 0, 0]]
+    yield table(*three, [(-1, 0, 1), (-2, 1, 2)], 0.9)
+    yield table(*three, [(-1.0, 1, 0), (0.5, 0, 0), (4.0, 0, 1)], 0.5)
     for seed in seeds:
         draw = generator("test", "check 1.4", seed)
         states, actions, S = (int(n) for n in draw.integers((4, 3, 8), (9, 6, 30)))
