@@ -738,6 +738,10 @@ def quantile(values, counts, eta):
     return q[int(np.ceil(eta * len(q) - 1e-9)) - 1]
 
 
+def quantile_of_numpy(values, counts, eta):
+    return np.quantile(np.repeat(values, counts), eta)
+
+
 def mean_and_best_mixed(values, counts, eta):
     return eta * plain_best(values, counts, eta) + (1 - eta) * plain_mean(values, counts, eta)
 
@@ -888,6 +892,7 @@ WRONG = {
         unseen_has_a_say: "never took has a say here",
         all_actions_once: "never took has a say here",
         quantile: "This is the quantile",
+        quantile_of_numpy: "This is the quantile",
         mean_and_best_mixed: "You mix the mean and the best",
         worst_and_best_mixed: "You mix the worst and the best",
         averaged_once: "used once",

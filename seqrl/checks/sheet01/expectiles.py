@@ -54,6 +54,15 @@ def lowest_of(candidates: np.ndarray, values: Any, counts: Any, eta: float) -> f
     return float(min(candidates, key=lambda v: loss(v, values, counts, eta)))
 
 
+QUANTILE = (
+    "This is the quantile: it counts how many values lie above v and forgets how far. An "
+    "expectile weighs squares, so the distances count."
+)
+UNSEEN = (
+    "An action that the data never took has a say here. In the sum over the data it does not "
+    "occur; its weight is 0."
+)
+
 MISTAKES = (
     Mistake(
         "The two sides are swapped: values above v should weigh η, and those below it 1 - η. Yours "
@@ -74,21 +83,10 @@ MISTAKES = (
         "action that was taken nine times stands in it nine times.",
         known(lambda q, n, eta: root(q, np.ones(len(q)), eta)),
     ),
-    Mistake(
-        "An action that the data never took has a say here. In the sum over the data it does not "
-        "occur; its weight is 0.",
-        lambda q, n, eta: root(q, np.maximum(n, 1), eta),
-    ),
-    Mistake(
-        "An action that the data never took has a say here. In the sum over the data it does not "
-        "occur; its weight is 0.",
-        lambda q, n, eta: root(q, np.ones(len(q)), eta),
-    ),
-    Mistake(
-        "This is the quantile: it counts how many values lie above v and forgets how far. An "
-        "expectile weighs squares, so the distances count.",
-        lambda q, n, eta: root(q, n, eta, power=0),
-    ),
+    Mistake(UNSEEN, lambda q, n, eta: root(q, np.maximum(n, 1), eta)),
+    Mistake(UNSEEN, lambda q, n, eta: root(q, np.ones(len(q)), eta)),
+    Mistake(QUANTILE, lambda q, n, eta: root(q, n, eta, power=0)),
+    Mistake(QUANTILE, lambda q, n, eta: float(np.quantile(np.repeat(q, n), eta))),
     Mistake(
         "You mix the mean and the best in the shares 1 - η and η. The expectile is another curve: "
         "a good action that is rare lifts it only when η is close to 1.",
