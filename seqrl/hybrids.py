@@ -32,7 +32,7 @@ NAMES = ("LEAP", "fitted Q", "LEAP, fitted Q", "IQL")
 class Worth:
     """An energy of what a plan's first action loses against the best one: (max Q - Q) / heat.
 
-    critic: with discrete actions. heat: how many units of its own scale are worth one nat.
+    critic: with discrete actions. heat: 1 / λ, how many units of its own scale are worth one nat.
     """
 
     critic: IQL

@@ -21,7 +21,7 @@ def test_only_the_first_action_of_a_plan_is_worth_anything(critic):
     assert cost[0] == cost[1] and cost[2] == 0
 
 
-def test_it_costs_what_the_action_loses_over_the_heat(critic):
+def test_eq_verdict_hybrid(critic):
     state = critic.encoder.encode(STATES).steps[:, 0]
     q = critic.critic.all(state).mean(0)
     plans, rows = torch.arange(5).repeat(2)[:, None], torch.arange(2).repeat_interleave(5)
