@@ -229,8 +229,11 @@ def luck(
     return ax
 
 
-def elsewhere(found: Mapping[str, Mapping[str, Sequence[Any]]]) -> Figure:
-    """A panel a place, a row a method: success on its episodes, with Wilson's interval."""
+def elsewhere(found: Mapping[str, Mapping[str, Sequence[Any]]], low: float = 0) -> Figure:
+    """A panel a place, a row a method: success on its episodes, with Wilson's interval.
+
+    low: where the axes begin, in percent.
+    """
     import matplotlib.pyplot as plt
 
     methods = list(dict.fromkeys(m for row in found.values() for m in row))
@@ -244,7 +247,7 @@ def elsewhere(found: Mapping[str, Mapping[str, Sequence[Any]]]) -> Figure:
             x = wilson(int(np.sum(row[method])), len(row[method]))
             _dot(ax, x, -y, paint(method), "o", None)
         _rows(ax, methods, place)
-        ax.set_xlim(-4, 104)
+        ax.set_xlim(low - 0.04 * (100 - low), 100 + 0.04 * (100 - low))
     return figure
 
 
