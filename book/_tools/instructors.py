@@ -114,7 +114,7 @@ def dangling(root: Path) -> Iterator[str]:
 
 def times(root: Path) -> str:
     """Each page's session, its exercises, a student's minutes and the computer's, as a table."""
-    lines = ["| Page | Session | Exercises | Their minutes | The sheet computes |"]
+    lines = ["| Page | Session | Exercises | Students work | The sheet computes |"]
     lines.append("|:--|--:|:--|--:|--:|")
     pages, measured = pages_of(root), sheet_times(root)
     for path in sorted((root / "book").glob("[0-9]*.md")):
