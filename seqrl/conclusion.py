@@ -24,8 +24,11 @@ def intervals(records: Iterable[Row]) -> dict[str, Interval | None]:
     for method in ("dt", "iql"):
         late, usual = replication.late(rows, method)
         found[f"{method} late"] = comparison.difference(late, usual, "success")
-    door = {m: comparison.cells(rows, m, "KeyToDoor/random-1000") for m in ("dt", "bc")}
-    found["door"] = comparison.difference(door["dt"], door["bc"], "success")
+    dt, bc, successes = (
+        comparison.cells(rows, m, "KeyToDoor/random-1000") for m in ("dt", "bc", "bc_success")
+    )
+    found["door"] = comparison.difference(dt, bc, "success")
+    found["door filter"] = comparison.difference(dt, successes, "success")
     studies: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
         "context": (CONTEXT, {"context": 8}, {"context": 1}),
         "search": (
