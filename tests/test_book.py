@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "book" / "_tools"), str(ROOT / "book" / "_ext")]
 
 import build  # noqa: E402
+import light_pages  # noqa: E402
 import site_pages  # noqa: E402
 import site_test  # noqa: E402
-import theme_repairs  # noqa: E402
 from book_config import Repository, load_config, load_pages, macros  # noqa: E402
 from page_to_notebook import Book, convert  # noqa: E402
 
@@ -360,7 +360,7 @@ def test_an_icon_is_kept_by_any_of_its_names() -> None:
         'a={bars:[448,512,["navicon"],"f0c9","M0 96"],"poo-storm":[5,6,[],"f75a",["M1","M2"]],'
         '"circle-xmark":[512,512,[61532,"times-circle"],"f057","M256"]};b([1,2])'
     )
-    lighter = theme_repairs.lighter
+    lighter = light_pages.lighter_script
     assert lighter(script, ["bars", "poo-storm", "circle-xmark"]) == script
     assert lighter(script, ["times-circle"]) == (
         'a={"circle-xmark":[512,512,[61532,"times-circle"],"f057","M256"]};b([1,2])'
@@ -368,6 +368,32 @@ def test_an_icon_is_kept_by_any_of_its_names() -> None:
     assert lighter(script, ["navicon", "poo"]) == (
         'a={bars:[448,512,["navicon"],"f0c9","M0 96"],};b([1,2])'
     )
+
+
+def test_of_style_and_font_only_used_icons_are_left(tmp_path: Path) -> None:
+    from fontTools.ttLib import TTFont
+
+    style = (
+        '.fa-bars:before,.fa-navicon:before{content:"\\f0c9"}.fa-poo:before{content:"\\f2fe"}'
+        'a{src:url(x/fa-solid-900.woff2) format("woff2"),url(x/fa-solid-900.ttf) '
+        'format("truetype")}b{content:"\\f06a"}'
+    )
+    left = light_pages.lighter_style(style, ["navicon"])
+    assert "f0c9" in left and "f06a" in left and "f2fe" not in left
+    assert "woff2" not in left and "{src:url(x/fa-solid-900.ttf)" in left
+    light_pages.lighter_font(light_pages.THEME / light_pages.FONT, ["f0c9"], tmp_path / "a.ttf")
+    assert 0xF0C9 in TTFont(tmp_path / "a.ttf").getBestCmap()
+    assert (tmp_path / "a.ttf").stat().st_size < 5000
+
+
+def test_a_figure_looks_the_same_but_is_lighter() -> None:
+    drawing = (
+        "<svg>\n <metadata><a>\n</a></metadata>\n  <!-- p -->\n"
+        '  <path d="M 1.23456 7 \nL -0.9999 12 \n" transform="scale(0.015625)"/>\n</svg>'
+    )
+    found = light_pages.lighter_figure(drawing)
+    assert found == ('<svg>\n<path d="M 1.23 7 L -0.99 12 " transform="scale(0.015625)"/>\n</svg>')
+    assert light_pages.lighter_figure(found) == found
 
 
 def test_without_a_browser_the_sentence_is_clear(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def _explorer(root: Locator) -> list[str]:
     changes("the key End", lambda: tab.keyboard.press("End"))
     changes("the key ArrowUp", lambda: tab.keyboard.press("ArrowUp"))
     changes("a click on the map", lambda: canvas.click(position={"x": 40, "y": 4}))
-    changes("a click on a token", lambda: tokens.locator(".chip").nth(1).click())
+    changes("a click on a token", lambda: tokens.locator(".chip").last.click())
     for select in root.locator("select").all():
         if select.locator("option").count() > 1:
             other = 0 if select.evaluate("s => s.selectedIndex") else 1
