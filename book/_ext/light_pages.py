@@ -86,8 +86,7 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
     for script in static.glob("scripts/*.js"):
         if script.name != SCRIPT.name:
             used.update(USED.findall(script.read_text("utf8")))
-    script = lighter_script((THEME / SCRIPT).read_text("utf8"), used)
-    (static / SCRIPT).write_text(script, "utf8")
+    (static / SCRIPT).write_text(lighter_script((THEME / SCRIPT).read_text("utf8"), used), "utf8")
     (static / STYLE).write_text(lighter_style((THEME / STYLE).read_text("utf8"), used), "utf8")
     codes = {c for style in static.rglob("*.css") for c in CODE.findall(style.read_text("utf8"))}
     lighter_font(THEME / FONT, codes, static / FONT)
