@@ -15,6 +15,11 @@ document.querySelectorAll(".seqrl-explorer:not(.on)").forEach((root) => {
     return `rgb(${ramp[i].map((v, k) => Math.round(v + (at - i) * (ramp[i + 1][k] - v)))})`;
   };
 
+  const ink = (paint) => {  // black or white, whichever is the easier to read
+    const [r, g, b] = paint.match(/\d+/g).map((v) => ((v / 255 + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
+  };
+
   const fill = (select, options) => {
     const before = select.value;
     select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
@@ -101,7 +106,7 @@ document.querySelectorAll(".seqrl-explorer:not(.on)").forEach((root) => {
     chips.forEach((chip, key) => {
       const seen = row >= 0 && sees(row, key), share = seen ? weight(row, key) / top : 0;
       chip.style.background = seen ? color(share) : "";
-      chip.style.color = share > 0.5 ? "#fff" : "";
+      chip.style.color = share > 0.3 ? ink(color(share)) : "";
       chip.classList.toggle("unseen", !seen);
       chip.classList.toggle("asks", key === now);
       chip.setAttribute("aria-selected", String(key === now));
