@@ -80,6 +80,12 @@ def test_a_term_is_linked_where_a_chapter_first_uses_it(page: Path) -> None:
     assert {term: use[0] for term, use in uses.items() if use and not use[1]} == {}
 
 
+@pytest.mark.parametrize("page", sorted(BOOK.glob("*.md")), ids=lambda page: page.stem)
+def test_every_term_that_is_linked_exists(page: Path) -> None:
+    linked = re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`", page.read_text("utf8"))
+    assert {term.lower() for term in linked} - {term.lower() for term in terms()} == set()
+
+
 def test_basic_words_are_linked_on_the_page_that_introduces_them() -> None:
     for home, words in BASIC.items():
         text = prose((BOOK / f"{home}.md").read_text("utf8"))

@@ -19,7 +19,7 @@ WORDS = re.compile(r"\\(?:text|operatorname\*?)\s*\{[^{}]*\}|\\(?:begin|end)\{\w
 ACCENTS = ("hat", "tilde", "bar", "mathcal", "mathbb", "mathbf")
 # Functions that every reader knows, relations, big operators, and what only sets the type.
 PLAIN = """log exp max min sum prod sqrt frac tfrac partial infty cdot ldots dots sim propto mapsto
-le ge in star quad qquad lvert rvert vert lVert rVert bigl bigr Bigl Bigr big Big"""
+le ge in left right star quad qquad lvert rvert vert lVert rVert bigl bigr Bigl Bigr big Big"""
 MACROS = macros(load_config(ROOT))
 
 
