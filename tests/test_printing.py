@@ -209,6 +209,7 @@ parts:
   - caption: Before
     chapters:
       - file: book/before.md
+      - file: book/bibliography.md
   - caption: Chapters
     numbered: 1
     chapters:
@@ -220,6 +221,7 @@ parts:
 PRINTED = {
     "index": "# The book\n\nWelcome.\n\n## How to read\n\nSlowly.\n",
     "before": "# Before\n\n$\\argmax_x \\abs{x}$\n",
+    "bibliography": "# Works\n\n{cite:t}`a` wrote one.\n\n```{bibliography}\n:all:\n```\n",
     "01-one": "# One\n\n$$\nx = 1\n$$ (eq-one)\n\n```{figure} picture.svg\n:alt: x\n\nSee.\n```\n",
     "01b-more": "# More\n\nOf one.\n\n## Deeper\n\nStill.\n",
     "02-two": "# Two\n\nSee {eq}`eq-one`.\n\n| a | b |\n|--|--|\n"
@@ -236,7 +238,9 @@ def latex(printer: Printer, tmp_path_factory: pytest.TempPathFactory) -> str:
     shutil.copy(ROOT / "_config.yml", root)
     (root / "seqrl").mkdir()
     (root / "seqrl" / "__init__.py").write_text('__version__ = "1.2.3"\n')
-    (root / "book" / "references.bib").write_text("")
+    (root / "book" / "references.bib").write_text(
+        "@article{a, title={T}, author={Chen, L}, journal={J}, year={2021}}\n"
+    )
     (root / "_toc.yml").write_text(TOC)
     for name, text in PRINTED.items():
         (root / "book" / f"{name}.md").write_text(text)
@@ -267,6 +271,8 @@ def test_chapters_have_the_numbers_of_the_pages(latex: str) -> None:
         "sectionHow to read",
         -1,
         "chapterBefore",
+        -1,
+        "chapterWorks",
         0,
         "chapterOne",
         "sectionMore",
@@ -274,6 +280,12 @@ def test_chapters_have_the_numbers_of_the_pages(latex: str) -> None:
         0,
         "chapterTwo",
     ]
+
+
+def test_the_references_stand_on_their_page(latex: str) -> None:
+    page = latex.split(r"\chapter{Works}")[1].split(r"\chapter{")[0]
+    assert r"\begin{sphinxthebibliography}" in page
+    assert latex.count(r"\begin{sphinxthebibliography}") == 1
 
 
 def test_what_stands_on_the_pages_stands_in_the_book(latex: str) -> None:

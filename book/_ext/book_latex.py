@@ -18,6 +18,7 @@ from typing import Any
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.builders.latex.nodes import thebibliography
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.transforms.post_transforms.images import ImageConverter
 
@@ -31,6 +32,7 @@ LONG = 40  # characters after which a cell breaks
 MARGIN = 3  # the room between two columns, in characters
 BREAK = "\u200b"  # a place where a long name may break; bookprint.sty knows it
 BREAKS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[\w)][/_(])(?=\w)")
+REFERENCES = "book/bibliography"
 PREFACE = "About this book"
 
 
@@ -160,6 +162,23 @@ class Chapters(SphinxPostTransform):
         section.extend([title, numbering(-1), preface, *wrappers])
 
 
+class References(SphinxPostTransform):
+    """The list of references goes back to its page, from the end, where Sphinx has put it."""
+
+    default_priority = 760  # after Sphinx's own
+    builders = ("latex",)
+
+    def run(self, **kwargs: Any) -> None:
+        """Move the list into the last section of the page `REFERENCES`."""
+        found = list(self.document.findall(thebibliography))
+        for file in self.document.findall(addnodes.start_of_file):
+            if file["docname"] == REFERENCES and found:
+                section = next(iter(file.findall(nodes.section)))
+                for listed in found:
+                    listed.parent.remove(listed)
+                    section.append(listed)
+
+
 def numbering(depth: int) -> nodes.raw:
     """LaTeX's switch for numbers: 0 for numbered chapters, -1 for none."""
     return nodes.raw("", rf"\setcounter{{secnumdepth}}{{{depth}}}", format="latex")
@@ -219,6 +238,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything above."""
     app.connect("config-inited", set_preamble, priority=900)  # after the site's address is known
     app.connect("build-finished", close_printer)
-    for transform in (SvgToPdf, HtmlToPdf, HideInputs, FitTables, Chapters):
+    for transform in (SvgToPdf, HtmlToPdf, HideInputs, FitTables, Chapters, References):
         app.add_post_transform(transform)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}
