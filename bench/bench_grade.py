@@ -31,9 +31,8 @@ def main() -> list[Row]:
 
     worth = {e.id: e.difficulty for e in EXERCISES}
     solution = (ROOT / "solutions" / "01-trajectories.ipynb").read_bytes()
-    modules = ("torch", *pack_tool.imports(solution))  # warm, as a pack makes it
     seeds = tuple(10**11 + 1000 * i for i in range(8))
-    pack = Pack("01-trajectories", worth, seeds, modules, 15.0)
+    pack = Pack("01-trajectories", worth, seeds, pack_tool.warm(solution), 15.0)
     honest, chosen = submissions.from_bank(pack, SUBMISSIONS - HOSTILE)
     bad = submissions.hostile(pack)
     bad = [replace(bad[i % len(bad)], student=f"hostile {i}") for i in range(HOSTILE)]

@@ -108,6 +108,14 @@ def imports(notebook: bytes) -> list[str]:
     return [name for name in dict.fromkeys(found) if not name.startswith("seqrl.checks")]
 
 
+def warm(notebook: bytes) -> tuple[str, ...]:
+    """What is imported once before a notebook runs, instead of in every submission's process."""
+    found = ["torch", *imports(notebook)]
+    if "seqrl.training" in found:
+        found.append("torch._dynamo")  # the first update of an optimizer imports it, for a second
+    return tuple(dict.fromkeys(found))
+
+
 def is_module(name: str) -> bool:
     """Whether `name` is a module of this package, and not something inside one."""
     try:
@@ -156,7 +164,7 @@ def make(chapter: str, root: Path = ROOT) -> tuple[Pack, dict[str, bytes]]:
     student = (root / "exercises" / f"{name}.ipynb").read_bytes()
     solution = (root / "solutions" / f"{name}.ipynb").read_bytes()
     asked = exercises((root / "solutions" / f"{name}.md").read_text("utf8"))
-    modules = tuple(dict.fromkeys(["torch", *imports(solution)]))
+    modules = warm(solution)
     worth = {e.id: e.difficulty for e in asked}
     pack = Pack(name, worth, hidden_seeds(), modules, notebook_seconds=300.0)
     tried = list(
