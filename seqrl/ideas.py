@@ -26,7 +26,7 @@ from seqrl.shipped import path_of
 from seqrl.trajectories import Trajectories
 from seqrl.windows import Batch
 
-LEVEL = "GoToLocalS8N7"  # a level of which all three methods' checkpoints are shipped
+LEVEL = "GoToObjMazeS4"  # a level of which all three methods' checkpoints are shipped
 MAPS = 60  # test maps among which one is looked for
 BEAM, EXPAND = 16, 2
 SEARCH = Search(iterations=6, chains=3)

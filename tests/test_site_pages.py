@@ -37,7 +37,7 @@ import social_card  # noqa: E402
 @pytest.fixture(scope="module")
 def shown() -> ideas.Ideas:
     torch.set_num_threads(1)
-    return ideas.ideas(maps=40)
+    return ideas.ideas()
 
 
 def test_the_level_has_all_three_checkpoints() -> None:
