@@ -138,3 +138,14 @@ def test_a_page_that_is_heavy_or_late_fails(
 def test_what_moves_without_a_script_can_be_stopped(opened: Any, when: str, box: str) -> None:
     rule = f"<style>{when}{{animation-play-state:paused!important}}</style>"
     assert try_widgets(opened(rule + STILL.replace("<b ", f"{box}<b "))) == (1, [])
+
+
+def test_of_words_of_code_in_one_color_one_is_looked_at(opened: Any) -> None:
+    pytest.importorskip("axe_playwright_python")
+    style = "<style>.p{color:#999}.q{color:#000}pre{color:#000;background:#fff}</style>"
+    code = (
+        '<div class="highlight"><pre><span class="{}">a</span><span class="{}">b</span></pre></div>'
+    )
+    assert site_reader.obstacles(opened(style + code.format("q", "q"))) == []
+    pale = site_reader.obstacles(opened(style + code.format("p", "p")))
+    assert len([sentence for sentence in pale if "light: color-contrast" in sentence]) == 1
