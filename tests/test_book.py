@@ -386,6 +386,19 @@ def test_of_style_and_font_only_used_icons_are_left(tmp_path: Path) -> None:
     assert (tmp_path / "a.ttf").stat().st_size < 5000
 
 
+def test_arrows_have_names_and_scrolling_outputs_are_reached() -> None:
+    output = '<div class="cell_output docutils container">'
+    page = (
+        '<summary><span class="toctree-toggle"></span></summary>'
+        f'<div class="cell docutils container">{output}a</div></div>'
+        f'<div class="cell tag_scroll-output docutils container">\n<p>x</p>{output}b</div></div>'
+    )
+    found = light_pages.for_all(page)
+    assert '<summary aria-label="pages of this chapter"><span' in found
+    assert f"{output}a" in found and 'container" tabindex="0"' in found.split("<p>x</p>")[1]
+    assert found.count("tabindex") == 1 and light_pages.for_all(found) == found
+
+
 def test_a_figure_looks_the_same_but_is_lighter() -> None:
     drawing = (
         "<svg>\n <metadata><a>\n</a></metadata>\n  <!-- p -->\n"

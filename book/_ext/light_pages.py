@@ -1,9 +1,10 @@
-"""Sphinx extension that makes the pages lighter when they are built, and names a nameless button.
+"""Sphinx extension that makes the pages lighter when they are built, and open to all readers.
 
 - Of the theme's two thousand icons, as a script, as a style and as a font, those are left that the
   pages use: that is 1.6 MB less to load for each page.
 - Figures lose what no eye sees: comments, metadata, and the third decimal of a coordinate.
-- The arrow that opens a part of the contents is named for those who cannot see it.
+- The arrow that opens a part of the contents is named for those who cannot see it, and an output
+  that scrolls can be reached by the keyboard.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ CODE = re.compile(r"\\([ef][0-9a-f]{3})\b")
 WOFF = re.compile(r'url\([^)]*fa-solid-900\.woff2\) format\("woff2"\),')
 ARROW = '<summary><span class="toctree-toggle"'
 NAMED = ARROW.replace("<summary>", '<summary aria-label="pages of this chapter">')
+OUTPUT = '<div class="cell_output docutils container"'
+SCROLLS = re.compile(rf'(<div class="cell [^"]*tag_scroll-output[^>]*>.*?{OUTPUT})>', re.S)
 UNSEEN = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>", re.S)
 OUTLINE = re.compile(r'\bd="[^"]*"', re.S)
 
@@ -71,6 +74,12 @@ def lighter_font(font: Path, codes: Iterable[str], to: Path) -> None:
     loaded.save(str(to))
 
 
+def for_all(page: str) -> str:
+    """A page whose arrows have names, and whose scrolling outputs take the keyboard's focus."""
+    reached = r'\1 tabindex="0" role="region" aria-label="output that scrolls">'
+    return SCROLLS.sub(reached, page.replace(ARROW, NAMED))
+
+
 def lighten(app: Sphinx, error: Exception | None) -> None:
     """Do all of it to the pages that were built; a build that failed is left alone."""
     out = Path(app.outdir)
@@ -81,8 +90,8 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
     for page in out.rglob("*.html"):
         text = page.read_text("utf8")
         used.update(USED.findall(text))
-        if ARROW in text:
-            page.write_text(text.replace(ARROW, NAMED), "utf8")
+        if (open_to_all := for_all(text)) != text:
+            page.write_text(open_to_all, "utf8")
     for script in static.glob("scripts/*.js"):
         if script.name != SCRIPT.name:
             used.update(USED.findall(script.read_text("utf8")))
