@@ -53,6 +53,9 @@ def write_latex(root: Path, folder: Path) -> int:
 
 def run_latex(folder: Path) -> str:
     """Make the PDF in `folder`; the log. RuntimeError with the log's end where it fails."""
+    for left in folder.glob(f"{NAME}.*"):  # a run that was stopped leaves half a file
+        if left.suffix != ".tex":
+            left.unlink()
     environment = {**os.environ, "max_print_line": "1000"}
     run = subprocess.run(COMMAND, cwd=folder, env=environment, capture_output=True, text=True)
     path = folder / f"{NAME}.log"
