@@ -219,7 +219,8 @@ parts:
       - file: book/02-two.md
 """
 PRINTED = {
-    "index": "# The book\n\nWelcome.\n\n## How to read\n\nSlowly.\n",
+    "index": "# The book\n\nWelcome.\n\n::::{grid} 1\n:class-container: doors\n\n"
+    ":::{grid-item-card} A door\nIn.\n:::\n::::\n\n## How to read\n\nSlowly.\n",
     "before": "# Before\n\n$\\argmax_x \\abs{x}$\n",
     "bibliography": "# Works\n\n{cite:t}`a` wrote one.\n\n```{bibliography}\n:all:\n```\n",
     "01-one": "# One\n\n$$\nx = 1\n$$ (eq-one)\n\n```{figure} picture.svg\n:alt: x\n\nSee.\n```\n",
@@ -295,3 +296,4 @@ def test_what_stands_on_the_pages_stands_in_the_book(latex: str) -> None:
     assert re.search(r"\\sphinxincludegraphics\{\{picture\}\.pdf\}", latex)
     assert r"\newline{}" in latex and r"\(x_i\)" in latex  # in a table whose lines break
     assert r"\X{" in latex
+    assert "Welcome." in latex and "A door" not in latex

@@ -3,7 +3,8 @@
 - Chromium prints what LaTeX cannot take: SVG, and outputs that are HTML, as vector PDF. Animations
   and widgets bring a still for print, which is what stands on the page then.
 - The front page becomes a preface; only pages that have a chapter's number in `_toc.yml` get one.
-- The code of `hide-input` cells is left out; the macros are those of `mathjax3_config`.
+- The code of `hide-input` cells and the front page's doors are left out. The macros are those of
+  `mathjax3_config`.
 """
 
 from __future__ import annotations
@@ -83,15 +84,18 @@ class HtmlToPdf(SphinxPostTransform):
         return nodes.image(uri=str(path), candidates={"application/pdf": str(path)}, align="center")
 
 
-class HideInputs(SphinxPostTransform):
-    """A cell that the page folds is left out of the PDF; its output stays."""
+class LeaveOut(SphinxPostTransform):
+    """Code that the page folds is left out, its output stays; so are the front page's doors."""
 
     default_priority = 400
     builders = ("latex",)
 
     def run(self, **kwargs: Any) -> None:
-        """Remove the inputs of cells with the tag `hide-input`."""
+        """Remove the inputs of cells with the tag `hide-input`, and what only leads elsewhere."""
         for cell in list(self.document.findall(nodes.container)):
+            if "doors" in cell["classes"]:
+                cell.parent.remove(cell)
+                continue
             if "tag_hide-input" in cell["classes"]:
                 for part in list(cell.findall(nodes.container)):
                     if "cell_input" in part["classes"]:
@@ -238,6 +242,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything above."""
     app.connect("config-inited", set_preamble, priority=900)  # after the site's address is known
     app.connect("build-finished", close_printer)
-    for transform in (SvgToPdf, HtmlToPdf, HideInputs, FitTables, Chapters, References):
+    for transform in (SvgToPdf, HtmlToPdf, LeaveOut, FitTables, Chapters, References):
         app.add_post_transform(transform)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}
