@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from seqrl import comparison, leap_studies, replication, scorecard, tt_studies, verdict
+from seqrl import comparison, replication, scorecard, tt_studies, verdict
 from seqrl.dt_studies import CONTEXT
 from seqrl.environments.levels import LEVELS
 from seqrl.intervals import Interval
+from seqrl.leap_studies import REFINEMENT
 from seqrl.results import Row
 
 
@@ -36,7 +37,7 @@ def intervals(records: Iterable[Row]) -> dict[str, Interval | None]:
             {"search": "plan, beam 16, horizon 3"},
             {"search": "likeliest action"},
         ),
-        "refining": (leap_studies.REFINEMENT, _revised(10), _revised(1)),
+        "refining": (REFINEMENT, _revised(10), _revised(1)),
     }
     for name, (study, a, b) in studies.items():
         found[name] = comparison.difference(_of(rows, study, a), _of(rows, study, b), "success")
@@ -51,6 +52,9 @@ def texts(records: Iterable[Row]) -> dict[str, str]:
     words["leap levels"] = str(sum(map(bool, _levels(rows, "leap"))))
     words["search cost"] = _times(rows, "tt")
     words["leap cost"] = _times(rows, "leap")
+    for name, iterations in (("drafted", 1), ("revised", 10)):
+        ways = [r["scores"]["path_ratio"] for r in _of(rows, REFINEMENT, _revised(iterations))]
+        words[name] = f"{np.mean(ways):.2f}" if ways else comparison.DASH
     words["seeds iql"], words["seeds dt"] = (f"{spread(rows, m):.1f}" for m in ("iql", "dt"))
     counts = scorecard.counts(rows)
     words |= {name: str(n) for name, n in counts.items()} | {"claims": str(sum(counts.values()))}
