@@ -90,8 +90,9 @@ def _leap_with_return(data: Trajectories, size: Setting) -> ReturnLEAPConfig:
 
 
 def _four_heads(size: Setting) -> TransformerConfig:
-    sizes: Any = {"width": size.width, "dropout": size.dropout}
-    return TransformerConfig(size.layers, heads=4, activation="gelu", **sizes)
+    return TransformerConfig(
+        size.layers, heads=4, width=size.width, activation="gelu", dropout=size.dropout
+    )
 
 
 # An action is one of five that share a loss, given any of 31 sets of the others: six times the

@@ -189,6 +189,8 @@ def test_figures_lose_digits_and_nothing_else() -> None:
     svg = '<g>\n  <path d="M 1.234567 -0.001 \nL 20 3.5 z" transform="scale(0.015625)"/>\n</g>'
     light = '<g>\n<path d="M 1.23 0 L 20 3.5 z" transform="scale(0.015625)"/>\n</g>'
     assert light_images.lighter(svg) == light
+    unseen = f"<metadata>\n<a/></metadata><!-- p -->{svg}"
+    assert light_images.lighter(unseen) == light
     assert light_images.lighter(light) == light
 
 
@@ -322,7 +324,10 @@ def test_twenty_lines_are_twenty_lines() -> None:
     assert len([line for line in cell.splitlines() if line.strip()]) <= 20
 
 
-def test_the_page_on_own_data_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_on_own_data_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEQRL_SPEED", "smoke")
     page = (ROOT / "book" / "own-data.md").read_text("utf8")
     scope: dict[str, Any] = {}
     for cell in page.split("```{code-cell} ipython3\n")[1:]:

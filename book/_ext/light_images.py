@@ -1,6 +1,7 @@
-"""Sphinx extension: vector figures lose the digits that nobody sees, a sixth of their weight.
+"""Sphinx extension: vector figures lose what nobody sees, a sixth of their weight and more.
 
-Matplotlib writes a path's coordinates with six decimals of a point; two are plenty.
+Matplotlib writes a path's coordinates with six decimals of a point, of which two are plenty, and
+comments and metadata.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from sphinx.application import Sphinx
 
 PATH = re.compile(r'(?<=\bd=")[^"]*')
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
+UNSEEN = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>", re.S)
 
 
 def lighter(svg: str) -> str:
-    """The same drawing with two decimals in its paths, and without indentation."""
-    short = PATH.sub(lambda match: " ".join(NUMBER.sub(_short, match[0]).split()), svg)
+    """The same drawing with two decimals in its paths, without what is not drawn or indented."""
+    drawn = UNSEEN.sub("", svg)
+    short = PATH.sub(lambda match: " ".join(NUMBER.sub(_short, match[0]).split()), drawn)
     return re.sub(r"\n\s+", "\n", short)
 
 

@@ -58,6 +58,7 @@ def keys(root: Path) -> dict[str, str]:
     notebooks = sorted(p.name for f in ("book", "exercises") for p in (root / f).glob("*.ipynb"))
     execution = digest(root, ["seqrl", "constraints.txt"], version, speed)
     settings = ["_config.yml", "_toc.yml", "book/_ext", "book/_tools", "book/references.bib"]
+    settings += ["README.md", "solutions", "tests/wrong_answers", "book/sheet-times.json"]
     pages = digest(root, settings, execution, *notebooks)
     return {"execution": execution, "pages": pages, "all": digest(root, ["book"], pages)}
 
@@ -73,7 +74,7 @@ def forget(build: Path, key: dict[str, str]) -> str:
     executed = remembered(build, "execution") == key["execution"]
     read = executed and remembered(build, "pages") == key["pages"] and remembered(build, "all")
     stale = [] if executed else [".jupyter_cache", "jupyter_execute"]
-    stale += [] if read else [".doctrees", "html"]
+    stale += [] if read else [".doctrees", ".doctrees-latex", "html", "latex"]
     gone = [name for name in stale if (build / name).exists()]
     for name in gone:
         shutil.rmtree(build / name)
@@ -89,6 +90,7 @@ def run_jupyter_book(root: Path) -> tuple[int, list[str]]:
     command = [sys.executable, "-c", start, "build", ".", "-W", "-n", "--keep-going"]
     environment = {**os.environ, "PYTHONPATH": _python_path(root), "NO_COLOR": "1"}
     environment.setdefault("SEQRL_SPEED", "class")
+    environment["TZ"] = "UTC"  # the cache says when a page ran without saying in which zone
     process = subprocess.Popen(
         command,
         cwd=root,

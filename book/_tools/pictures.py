@@ -57,7 +57,9 @@ class Printer:
         path = self.folder / f"{hashlib.sha256(page.encode()).hexdigest()}.pdf"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._print(page))
+            half = path.with_suffix(".half")
+            half.write_bytes(self._print(page))
+            half.replace(path)  # a run that is stopped leaves no half a picture
         return path.read_bytes()
 
     def _print(self, page: str) -> bytes:

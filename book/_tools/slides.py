@@ -225,9 +225,7 @@ def deck(page: Path) -> str:
             slides="\n".join(shown),
             mathjax=settings[1] if settings else "{}",
             fonts=json.dumps({path.name: data_uri(path) for path in woff}),
-            typeset=(mathjax / "tex-mml-chtml.js")
-            .read_text("utf8")
-            .replace("</script", "<\\/script"),
+            typeset=script("reveal/tex-mml-chtml.js"),
             reveal=script("reveal/reveal.js"),
             speaker=script("reveal/notes.js"),
         )
