@@ -252,20 +252,20 @@ def elsewhere(found: Mapping[str, Mapping[str, Sequence[Any]]], low: float = 0) 
 
 
 def stitched(ways: Mapping[str, Mapping[str, Sequence[float]]], best: float) -> Figure:
-    """A panel a request, a row a method, a point a seed: the return of the walk."""
+    """A panel a request or a dataset, a row a method, a point a seed: the return of the walk."""
     import matplotlib.pyplot as plt
 
     methods = list(dict.fromkeys(m for row in ways.values() for m in row))
     size = (WIDTH, 1.2 + 0.3 * len(methods))
     figure, axes = plt.subplots(1, len(ways), figsize=size, sharey=True, layout="constrained",
                                 squeeze=False)  # fmt: skip
-    for ax, (request, row) in zip(axes.flat, ways.items()):
+    for ax, (title, row) in zip(axes.flat, ways.items()):
         ax.axvline(best, color=COLORS["optimum"], lw=1, zorder=1)
         for y, method in enumerate(methods):
             values = row.get(method, ())
             spread = 0.14 * (np.arange(len(values)) - (len(values) - 1) / 2)
             ax.plot(values, -y + spread, "o", ms=5, color=paint(method))
-        _rows(ax, methods, f"return, asked for\n{request}")
+        _rows(ax, methods, f"return, {title}")
         ax.set_xlim(-10.6, -2.4)
     return figure
 
