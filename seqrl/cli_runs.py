@@ -17,6 +17,7 @@ SIZES = {  # the fields of settings.Setting, each an option of `train`
     "steps": (int, "updates"),
     "batch": (int, "windows an update"),
     "lr": (float, "the learning rate"),
+    "dropout": (float, "of a Transformer"),
     "episodes": (int, "test episodes"),
 }
 AGAIN = "the same call goes on from there"

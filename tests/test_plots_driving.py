@@ -230,7 +230,7 @@ def test_a_share_of_nothing_is_refused():
 
 
 def worlds(player):
-    return [json.loads(unescape(x)) for x in re.findall(r'data-episode="([^"]*)"', player.html)]
+    return [json.loads(unescape(x)) for x in re.findall(r'data-world="([^"]*)"', player.html)]
 
 
 def test_a_countdown_plays_the_same_episode_under_its_targets():
