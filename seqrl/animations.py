@@ -19,8 +19,8 @@ from seqrl.grid_shapes import (
 )
 from seqrl.gridworld import start_mark, svg_element, svg_floor, svg_path, svg_shapes, svg_walls
 from seqrl.player import Player, panes, player, timed, world
-from seqrl.player import asset as asset
 from seqrl.scenes import Scene, scene
+from seqrl.style import minus
 from seqrl.trajectories import Trajectories
 
 EMPTY = (1, 0, 0)
@@ -118,7 +118,7 @@ def episode(shown: Scene, caption: str = "", *, beside: str = "", chosen: bool =
         "poses": unwound(shown.poses),
         "names": sorted(set(shown.actions)),
         "actions": [sorted(set(shown.actions)).index(name) for name in shown.actions],
-        "go": [f"{value:.3g}".replace("-", "−") for value in shown.returns_to_go],
+        "go": [minus(f"{value:.3g}") for value in shown.returns_to_go],
         "end": end,
         "last": len(shown.actions),
     }

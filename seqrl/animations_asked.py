@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from seqrl.animations import asked_for, episode, pace
+from seqrl.gridworld import svg_text
 from seqrl.player import Player, choice, player
 from seqrl.scenes import scene
-from seqrl.style import COLORS, INK, MUTED, PAPER
+from seqrl.style import COLORS, INK, MUTED, PAPER, minus
 from seqrl.trajectories import Trajectories
 
 WIDTH, HEIGHT, LEFT, TOP, FOOT = 360, 330, 52, 40, 44  # of the drawing of returns
@@ -45,7 +46,7 @@ def asking(driven: Mapping[float, Trajectories], e: int, start: float | None = N
 
 def number(value: float) -> str:
     """A number as it is written in text, with a real minus."""
-    return f"{value:.3g}".replace("-", "−")
+    return minus(f"{value:.3g}")
 
 
 def _rewards(trajectories: Trajectories) -> list[np.ndarray]:
@@ -83,7 +84,7 @@ def _returns(targets: list[float], got: np.ndarray, i: int, e: int) -> str:
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg" role="img" '
         f'aria-label="Achieved over requested return: {said}."><rect width="{WIDTH}" '
         f'height="{HEIGHT}" fill="{PAPER}"/>{axes}{obeyed}{pale}{strong}{ring}'
-        f"{_text(WIDTH / 2, 20, said, INK, 17)}</svg>"
+        f"{svg_text(WIDTH / 2, 20, said, INK, 17)}</svg>"
     )
 
 
@@ -91,23 +92,17 @@ def _axes(targets: list[float], span: tuple[float, float], place: Any) -> str:
     """Two lines, their ends in numbers, and what they measure."""
     bottom, middle = HEIGHT - FOOT, (TOP + HEIGHT - FOOT) / 2
     across = "".join(
-        _text(place(t, 0)[0], bottom + 18, number(t), MUTED, 14) for t in (targets[0], targets[-1])
+        svg_text(place(t, 0)[0], bottom + 18, number(t), MUTED) for t in (targets[0], targets[-1])
     )
     up = "".join(
-        _text(LEFT - 6, place(targets[0], v)[1] + 5, number(v), MUTED, 14, "end") for v in span
+        svg_text(LEFT - 6, place(targets[0], v)[1] + 5, number(v), MUTED, anchor="end")
+        for v in span
     )
     frame = f'<path d="M{LEFT} {TOP - 6}V{bottom}H{WIDTH - 4}" stroke="{MUTED}" fill="none"/>'
-    down = f'<g transform="rotate(-90 18 {middle:.0f})">{_text(18, middle, "got", MUTED, 14)}</g>'
-    name = _text((LEFT + WIDTH) / 2, HEIGHT - 8, "asked for", MUTED, 14)
+    down = f'<g transform="rotate(-90 18 {middle:.0f})">{svg_text(18, middle, "got", MUTED)}</g>'
+    name = svg_text((LEFT + WIDTH) / 2, HEIGHT - 8, "asked for", MUTED)
     return frame + across + up + down + name
 
 
 def _dot(x: float, y: float, r: float, look: str) -> str:
     return f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{r:g}" {look}/>'
-
-
-def _text(x: float, y: float, words: str, paint: str, size: int, anchor: str = "middle") -> str:
-    return (
-        f'<text x="{x:.0f}" y="{y:.0f}" fill="{paint}" font-size="{size}" text-anchor="{anchor}" '
-        f'font-family="sans-serif">{words}</text>'
-    )

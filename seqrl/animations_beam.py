@@ -12,9 +12,9 @@ import torch
 from seqrl.beam_search import Prefix, Round
 from seqrl.environments.grid_observation import ACTIONS
 from seqrl.grid_shapes import STEPS, agent_shapes, map_shapes, placed
-from seqrl.gridworld import short, svg_element, svg_floor, svg_shapes, svg_walls
+from seqrl.gridworld import short, svg_element, svg_floor, svg_shapes, svg_text, svg_walls
 from seqrl.player import Player, panes, player, timed, world
-from seqrl.style import BLUE, INK, MUTED, PAPER, VERMILLION
+from seqrl.style import BLUE, INK, MUTED, PAPER, VERMILLION, minus
 from seqrl.tt_dynamics import on_map
 
 MILLISECONDS = 1600  # of a transition
@@ -32,11 +32,6 @@ class Branches(NamedTuple):
     value: np.ndarray  # (n,) the mean of what they are worth
     # (n, t + 1), the last one's outcome is not imagined yet; needed to draw what grew out of what
     actions: np.ndarray | None = None
-
-    @property
-    def different(self) -> int:
-        """How many of those that stay are different."""
-        return int((self.kept > 0).sum())
 
     @property
     def cells(self) -> int:
@@ -133,7 +128,7 @@ def _span(values: np.ndarray) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.1f}".replace("-", "−")
+    return minus(f"{value:.1f}")
 
 
 def _paths(branch: Branches) -> str:
@@ -230,19 +225,13 @@ def _axes(low: float, high: float, columns: Sequence[float]) -> str:
     """The highest and the lowest value, and the number of each round."""
     bottom = HEIGHT - FOOT
     ends = "".join(
-        _text(LEFT - 6, y + 5, _number(v), "end") for y, v in ((TOP, high), (bottom, low))
+        svg_text(LEFT - 6, y + 5, _number(v), MUTED, anchor="end")
+        for y, v in ((TOP, high), (bottom, low))
     )
-    numbers = "".join(_text(x, HEIGHT - 20, str(i)) for i, x in enumerate(columns, 1))
+    numbers = "".join(svg_text(x, HEIGHT - 20, str(i), MUTED) for i, x in enumerate(columns, 1))
     middle = (TOP + bottom) / 2
     return (
         f'<path d="M{LEFT} {TOP - 8}V{bottom + 8}" stroke="{MUTED}" fill="none"/>{ends}{numbers}'
-        f"{_text((LEFT + WIDTH) / 2, HEIGHT - 3, 'transition')}"
-        f'<g transform="rotate(-90 16 {middle:.0f})">{_text(16, middle, "worth")}</g>'
-    )
-
-
-def _text(x: float, y: float, words: str, anchor: str = "middle") -> str:
-    return (
-        f'<text x="{x:.0f}" y="{y:.0f}" fill="{MUTED}" font-size="14" text-anchor="{anchor}" '
-        f'font-family="sans-serif">{words}</text>'
+        f"{svg_text((LEFT + WIDTH) / 2, HEIGHT - 3, 'transition', MUTED)}"
+        f'<g transform="rotate(-90 16 {middle:.0f})">{svg_text(16, middle, "worth", MUTED)}</g>'
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqrl.animations import Player, asset, unwound
+from seqrl.animations import unwound
 from seqrl.animations_beam import Branches, last_only
 from seqrl.grid_shapes import agent_shapes, map_shapes, placed
 from seqrl.gridworld import (
@@ -24,7 +24,8 @@ from seqrl.gridworld import (
     svg_walls,
 )
 from seqrl.ideas import Ideas
-from seqrl.style import COLORS
+from seqrl.player import Player, asset
+from seqrl.style import COLORS, minus
 
 CYCLE = 9.0  # seconds, then all three begin again together
 MOVING = 0.72  # the share of it in which things move; then they rest at their end
@@ -48,9 +49,10 @@ def side_by_side(shown: Ideas) -> Player:
     panels = [_driving(shown), _imagining(shown), _refining(shown)]
     figures = "".join(_figure(grid, base, panel, shown.driven.mission) for panel in panels)
     counts = {n for panel in panels for n in (len(panel.says), _frames(panel))}
-    style = asset("ideas.css") + "".join(_keyframes(n) for n in sorted(counts)) + _drive(shown)
+    style = asset("ideas.css") + _keyframes(sorted(counts)) + _drive(shown)
     html = (
-        f'<div class="seqrl-ideas"><style>{style}</style><div class="three">{figures}</div>'
+        f'<div class="seqrl-ideas" style="--cycle:{CYCLE:g}s"><style>{style}</style>'
+        f'<div class="three">{figures}</div>'
         f'<p class="foot"><span>The mission: {escape(shown.driven.mission)}</span>'
         f'<label><input type="checkbox"> hold still</label></p></div>'
     )
@@ -73,7 +75,7 @@ def _driving(shown: Ideas) -> Panel:
     poses, start = shown.driven.poses, shown.driven.returns_to_go
     left = shown.asked - (start[0] - start)
     says = [
-        f"return-to-go {_minus(x)}: {'turn ' * (action in TURNS)}{action}"
+        f"return-to-go {minus(f'{x:g}')}: {'turn ' * (action in TURNS)}{action}"
         for x, action in zip(left, shown.driven.actions)
     ]
     says.append(f"arrived, {len(poses) - 1} steps")
@@ -152,12 +154,12 @@ def _frames(panel: Panel) -> int:
     return max(2, panel.drawing.count('<g class="frame"'))
 
 
-def _keyframes(count: int) -> str:
-    """A frame of `count` is seen for its share of the time in which things move."""
-    share = 100 * MOVING / max(count - 1, 1)
-    return (
-        f"@keyframes ideas-{count}{{0%{{opacity:1}}{share:.3f}%,100%{{opacity:0}}}}"
-        f"@keyframes ideas-end{{0%{{opacity:1}}{100 * (1 - MOVING):.3f}%,100%{{opacity:0}}}}"
+def _keyframes(counts: Sequence[int]) -> str:
+    """A frame of n is seen for its share of the time in which things move, the last to the end."""
+    shares = {str(n): 100 * MOVING / max(n - 1, 1) for n in counts} | {"end": 100 * (1 - MOVING)}
+    return "".join(
+        f"@keyframes ideas-{name}{{0%{{opacity:1}}{share:.3f}%,100%{{opacity:0}}}}"
+        for name, share in shares.items()
     )
 
 
@@ -180,7 +182,3 @@ def _stops(states: Sequence[str]) -> Iterator[str]:
     for t, state in enumerate(states):
         yield f"{100 * MOVING * t / max(len(states) - 1, 1):.2f}%{{{state}}}"
     yield f"100%{{{states[-1]}}}"
-
-
-def _minus(x: float) -> str:
-    return f"{x:g}".replace("-", "−")

@@ -13,7 +13,15 @@ from seqrl.constraints import World
 from seqrl.energy_search import NOTHING
 from seqrl.environments.grid_observation import ACTIONS
 from seqrl.grid_shapes import agent_shapes, map_shapes, placed
-from seqrl.gridworld import start_mark, svg_element, svg_floor, svg_path, svg_shapes, svg_walls
+from seqrl.gridworld import (
+    start_mark,
+    svg_element,
+    svg_floor,
+    svg_path,
+    svg_shapes,
+    svg_text,
+    svg_walls,
+)
 from seqrl.player import Player, choice, panes, player, timed, world
 from seqrl.style import COLORS, INK, MUTED, PAPER, TOKEN_COLORS
 
@@ -101,7 +109,7 @@ def _side(E: np.ndarray, c: int, plans: Tensor) -> str:
     for i in range(N):
         x, y = _place(E, i, float(E[i, c]))
         dot = f'<circle cx="{x:.0f}" cy="{y:.0f}" r="6" fill="{COLORS["LEAP"]}"/>'
-        value = _text(x, y - 12, f"{E[i, c]:.2f}", INK, 16)
+        value = svg_text(x, y - 12, f"{E[i, c]:.2f}", INK, 16)
         plan = _boxes(plans[i], plans[i - 1] if i else None)
         frames += timed(_line(E, c, i) + dot + value + plan, i + 1, i + 2, N)
     label = f"Energy of chain {c + 1} over {N} iterations, from {E[0, c]:.2f} to {E[-1, c]:.2f}."
@@ -136,9 +144,10 @@ def _boxes(plan: Tensor, before: Tensor | None = None) -> str:
         edge = f' stroke="{ink}" stroke-width="{3 if changed else 1}"' * (changed or name == "?")
         x, sign = left + BOX * k, SIGNS.get(name, name)
         size = 26 if len(sign) == 1 else 15
+        word = svg_text(x + BOX / 2, HEIGHT + 45 + size * 0.34, sign, ink, size)
         parts += (
             f'<rect x="{x + 3:.0f}" y="{HEIGHT + 22}" width="{BOX - 6}" height="46" rx="8" '
-            f'fill="{fill}"{edge}/>{_text(x + BOX / 2, HEIGHT + 45 + size * 0.34, sign, ink, size)}'
+            f'fill="{fill}"{edge}/>{word}'
         )
     return parts
 
@@ -147,19 +156,12 @@ def _axes(E: np.ndarray) -> str:
     """A line at energy 0, the number of each iteration, and the names of both."""
     y, middle = HEIGHT - 46, (TOP + HEIGHT - 46) / 2
     numbers = "".join(
-        _text(_place(E, i, 0)[0], y + 19, str(i + 1), MUTED, 14) for i in range(len(E))
+        svg_text(_place(E, i, 0)[0], y + 19, str(i + 1), MUTED) for i in range(len(E))
     )
     return (
         f'<path d="M{LEFT} {y}H{WIDTH - 10}" stroke="{MUTED}"/>{numbers}'
-        f"{_text(LEFT - 10, y + 5, '0', MUTED, 14)}"
-        f"{_text((LEFT + WIDTH) / 2, y + 39, 'iteration', MUTED, 14)}"
+        f"{svg_text(LEFT - 10, y + 5, '0', MUTED)}"
+        f"{svg_text((LEFT + WIDTH) / 2, y + 39, 'iteration', MUTED)}"
         f'<g transform="rotate(-90 16 {middle:.0f})">'
-        f"{_text(16, middle, 'energy (nats)', MUTED, 14)}</g>"
-    )
-
-
-def _text(x: float, y: float, words: str, paint: str, size: int = 14) -> str:
-    return (
-        f'<text x="{x:.0f}" y="{y:.0f}" fill="{paint}" font-size="{size}" text-anchor="middle" '
-        f'font-family="sans-serif">{escape(words)}</text>'
+        f"{svg_text(16, middle, 'energy (nats)', MUTED)}</g>"
     )

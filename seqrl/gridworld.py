@@ -255,6 +255,16 @@ def svg_path(path: np.ndarray, pieces: int = 20) -> str:
     return f'<g fill="none" stroke-width="{PATH_WIDTH}" stroke-linecap="round">{strokes}</g>'
 
 
+def svg_text(
+    x: float, y: float, words: str, paint: str, size: int = 14, anchor: str = "middle"
+) -> str:
+    """Words beside a drawing; anchor: where of them (x, y) is, "start", "middle" or "end"."""
+    return (
+        f'<text x="{x:.0f}" y="{y:.0f}" fill="{paint}" font-size="{size}" text-anchor="{anchor}" '
+        f'font-family="sans-serif">{escape(words)}</text>'
+    )
+
+
 def short(number: float) -> str:
     """A number with two decimals at most and no needless zeros."""
     text = f"{number:.2f}".rstrip("0").rstrip(".")

@@ -23,6 +23,7 @@ from seqrl.style import (
     TOKEN_COLORS,
     WIDTH,
     colors,
+    minus,
     use_style,
 )
 
@@ -127,7 +128,7 @@ def _distributions(values: Mapping[str, np.ndarray], xlabel: str, ax: Axes | Non
         ax.axhline(base, color="#b4b8bd", lw=0.8, zorder=3)
         middle = float(np.median(numbers))
         ax.plot([middle, middle], [base, base + 0.68], color=INK, lw=1.2, solid_capstyle="butt")
-        text = f"median {middle:.4g}".replace("-", "−")
+        text = minus(f"median {middle:.4g}")
         ax.text(middle, base + 0.71, text, ha="center", va="bottom", fontsize=9, color=INK)
     ax.set_yticks(np.arange(len(values))[::-1] + 0.38, list(values))
     for row, numbers in enumerate(values.values()):
@@ -283,7 +284,7 @@ def _staircase(ax: Axes, values: np.ndarray, marked: np.ndarray) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=whole))
     for t in marked[marked < count]:
         ax.plot([t, t], [values[t], top], color="#b4b8bd", lw=0.8, zorder=0)
-        text = f"{values[t]:.3g}".replace("-", "−")
+        text = minus(f"{values[t]:.3g}")
         where: dict[str, Any] = {
             "textcoords": "offset points",
             "va": "top",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqrl.intervals import bootstrap
-from seqrl.style import COLORS, INK, MUTED, WIDTH, color
+from seqrl.style import COLORS, INK, MUTED, WIDTH, color, minus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -181,5 +181,5 @@ def countdown(driven: Mapping[float, Trajectories], e: int) -> Player:
     """The same episode under several targets, playing; above each world what it was asked for."""
     from seqrl.animations import play
 
-    captions = [f"asked for {target:g}".replace("-", "−") for target in driven]
+    captions = [minus(f"asked for {target:g}") for target in driven]
     return play(list(driven.values()), e, captions=captions, targets=list(driven))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqrl.style import COLORS, GREEN, INK, MUTED, ORANGE, PURPLE, SKY, WIDTH, colors
+from seqrl.style import COLORS, GREEN, INK, MUTED, ORANGE, PURPLE, SKY, WIDTH, colors, minus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +124,7 @@ def graph_return_histogram(
         share = 100 * (numbers[:, None] == ticks).mean(0)
         x = ticks + (i - (len(values) - 1) / 2) * width
         ax.bar(x, share, 0.9 * width, color=paint, label=name)
-    ax.set_xticks(ticks, [f"{tick:.0f}".replace("-", "−") for tick in ticks])
+    ax.set_xticks(ticks, [minus(f"{tick:.0f}") for tick in ticks])
     ax.tick_params(length=0)
     ax.spines["left"].set_visible(False)
     ax.set(xlabel="return of a walk", ylabel="share of walks (%)")

@@ -15,7 +15,7 @@ from seqrl.environments.levels import LEVELS
 from seqrl.intervals import Interval, wilson
 from seqrl.replication import late
 from seqrl.results import Row
-from seqrl.style import COLORS, INK, MUTED, WIDTH
+from seqrl.style import COLORS, INK, MUTED, WIDTH, minus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -221,7 +221,7 @@ def luck(
         at = len(asked) + i
         ax.plot([at], [value], "P", ms=8, color=paint(name))
     ax.set_xticks(range(len(asked) + len(others)),
-                  [*(f"{a:g}".replace("-", "−") for a in asked), *others])  # fmt: skip
+                  [*(minus(f"{a:g}") for a in asked), *others])  # fmt: skip
     ax.axvline(len(asked) - 0.5, color=MUTED, lw=0.8)
     ax.set(xlabel="return that is asked for, and methods that are asked for none",
            ylabel="mean return")  # fmt: skip

@@ -110,6 +110,11 @@ def _vector_output() -> None:
         set_matplotlib_formats("svg", bbox_inches="tight", metadata={"Date": None})
 
 
+def minus(number: str) -> str:
+    """A formatted number as text has it, with a real minus sign."""
+    return number.replace("-", "−")
+
+
 def color(name: str, position: int = 0) -> str:
     """The color of a method or dataset: by its name, by its last part, or by its position."""
     last = name.rsplit("/", 1)[-1]

@@ -99,7 +99,14 @@ def watch(tab: Tab) -> list[str]:
             else seen.append(f"request to another host: {request.url}")
         ),
     )
-    tab.on("requestfailed", lambda request: seen.append(f"not loaded: {request.url}"))
+    tab.on(
+        "requestfailed",
+        lambda request: (
+            None
+            if request.failure == "net::ERR_ABORTED"  # the tab had gone on to another page
+            else seen.append(f"not loaded: {request.url}")
+        ),
+    )
     return seen
 
 
