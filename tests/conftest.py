@@ -1,6 +1,25 @@
 """What several test files begin with."""
 
+import sys
+from pathlib import Path
+
 import pytest
+
+TOOLS = Path(__file__).parents[1] / "book" / "_tools"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The browser of the site test; a test that wants one is skipped where there is none."""
+    pytest.importorskip("playwright.sync_api")
+    sys.path.insert(0, str(TOOLS))
+    import site_test
+
+    try:
+        with site_test.chromium() as found:
+            yield found
+    except RuntimeError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

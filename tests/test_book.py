@@ -302,15 +302,6 @@ def test_links_that_lead_nowhere_are_seen(tmp_path: Path) -> None:
     assert wrong == ["broken link: gone.html", "no such anchor: #gone", "broken link: g.png"]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Any:
-    try:
-        with site_test.chromium() as found:
-            yield found
-    except RuntimeError as error:
-        pytest.skip(str(error))
-
-
 def test_the_built_pages_are_read_without_a_network(browser: Any, book: Path) -> None:
     site = book / "_build" / "html"
     tab = browser.new_page()

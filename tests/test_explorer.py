@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from seqrl.trajectory_transformer import TrajectoryTransformerConfig
 from seqrl.transformer import TransformerConfig
 
 torch.set_num_threads(1)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 K = 4
 
 
@@ -122,18 +120,6 @@ def test_figures_of_the_same_maps(read):
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("needs chromium")
-    with sync_api.sync_playwright() as driver:
-        flags = ["--no-sandbox", "--disable-gpu"]
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The player in a real browser: it plays, obeys mouse and keys, and stands still when asked."""
 
 import re
-import shutil
 
 import pytest
 from drawing_data import through_a_door, walk
@@ -10,18 +9,6 @@ from seqrl.animations import play
 from seqrl.animations_asked import asking
 
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as driver:
-        started = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -27,15 +27,6 @@ STILL = (
 )
 
 
-@pytest.fixture(scope="module")
-def browser() -> Any:
-    try:
-        with site_test.chromium() as found:
-            yield found
-    except RuntimeError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Any:
     """A function that opens a page with some content in a tab of its own."""

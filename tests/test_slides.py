@@ -1,7 +1,6 @@
 """The decks: what they take from a page, and that one file is all that they need."""
 
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
 import slides  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PAGE = """\
 <html><head><script>window.MathJax = {"tex": {"macros": {"given": "\\\\,\\\\vert\\\\,"}}}</script>
 </head><body><article><section id="a"><h1>4. A Page<a class="headerlink" href="#a">#</a></h1>
@@ -105,32 +103,28 @@ def test_every_chapter_gets_a_file(page, tmp_path, monkeypatch):
     assert (tmp_path / "04-page.html").read_text() == slides.deck(page)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-def test_a_deck_shows_itself_without_a_network(page, tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api")
+def test_a_deck_shows_itself_without_a_network(page, tmp_path, browser):
     (tmp_path / "deck.html").write_text(slides.deck(page))
     address, asked, wrong = (tmp_path / "deck.html").as_uri(), [], []
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1280, "height": 720})
-        tab.on("request", lambda r: r.url.startswith("data:") or asked.append(r.url))
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.goto(address)
-        tab.wait_for_function("window.Reveal && Reveal.isReady()", timeout=60_000)
-        facts = tab.evaluate("""() => ({
-            formulas: document.querySelectorAll('mjx-container').length,
-            errors: document.querySelectorAll('mjx-merror').length,
-            large: [...Array(Reveal.getTotalSlides()).keys()].filter(n => {
-                Reveal.slide(n);
-                const frame = Reveal.getCurrentSlide().querySelector('.frame');
-                return frame.scrollHeight > 722 || frame.scrollWidth > 1282;
-            }),
-            picture: document.querySelector('.picture img').naturalWidth,
-            font: document.fonts.check('20px "Source Serif 4"')})""")
-        tab.keyboard.press("Home")
-        tab.keyboard.press("ArrowRight")
-        turned = tab.evaluate("Reveal.getIndices().h")
-        browser.close()
+    tab = browser.new_page(viewport={"width": 1280, "height": 720})
+    tab.on("request", lambda r: r.url.startswith("data:") or asked.append(r.url))
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.goto(address)
+    tab.wait_for_function("window.Reveal && Reveal.isReady()", timeout=60_000)
+    facts = tab.evaluate("""() => ({
+        formulas: document.querySelectorAll('mjx-container').length,
+        errors: document.querySelectorAll('mjx-merror').length,
+        large: [...Array(Reveal.getTotalSlides()).keys()].filter(n => {
+            Reveal.slide(n);
+            const frame = Reveal.getCurrentSlide().querySelector('.frame');
+            return frame.scrollHeight > 722 || frame.scrollWidth > 1282;
+        }),
+        picture: document.querySelector('.picture img').naturalWidth,
+        font: document.fonts.check('20px "Source Serif 4"')})""")
+    tab.keyboard.press("Home")
+    tab.keyboard.press("ArrowRight")
+    turned = tab.evaluate("Reveal.getIndices().h")
+    tab.close()
     assert asked == [address] and not wrong
     assert facts["formulas"] == 2 and not facts["errors"]
     assert facts["large"] == []

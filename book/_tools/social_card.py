@@ -30,7 +30,6 @@ def draw(path: Path) -> None:
     from seqrl.scenes import scene
 
     style.use_style()
-    plt.rcParams["savefig.bbox"] = "standard"  # not cut to what is drawn
     data = datasets.load(f"{LEVEL}/expert", episodes=60, progress=False)
     longest = scene(data, int(data.lengths.argmax()))
     figure = plt.figure(figsize=(SIZE[0] / 100, SIZE[1] / 100), dpi=100)
@@ -49,7 +48,8 @@ def draw(path: Path) -> None:
         figure.text(0.052, at, name, size=30, weight="bold", **paint)
         figure.text(0.165, at, idea, size=30, **words)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100, metadata={"Software": None})
+    with plt.rc_context({"savefig.bbox": "standard"}):  # not cut to what is drawn
+        figure.savefig(path, dpi=100, metadata={"Software": None})
     plt.close(figure)
 
 
