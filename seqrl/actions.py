@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -98,7 +99,14 @@ class Actions:
         return low + (x + 1) / 2 * (high - low)
 
     def _bounds(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        return like.new_tensor(self.low), like.new_tensor(self.high)
+        return _tensor(self.low, like.dtype, like.device), _tensor(
+            self.high, like.dtype, like.device
+        )
+
+
+@lru_cache(maxsize=64)  # to bring numbers to a GPU makes it wait
+def _tensor(x: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(x, dtype=dtype, device=device)
 
 
 def _mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqrl.beam_search import Prefix
+from seqrl.cuda_graph import recording
 
 
 class Cached:
@@ -89,7 +90,8 @@ class Cached:
         shown = place[(place < first) | ((place - first) % self.C != model.layout.value)]
         self.keys, self.values = (kept[:, :, :, shown] for kept in (cache.keys, cache.values))
         padding = shown >= end  # (E, shown)
-        self.padding = padding[:, None, None] if bool(padding.any()) else None
+        padded = not recording() and bool(padding.any())  # what is recorded has no padding
+        self.padding = padding[:, None, None] if padded else None
         if self.world is not None:
             self.summary = model.see(model.norm(self.world.summary))[:, None]  # (E, 1, D)
             self.seen = model.look(prefix.state(self.N, self.C)[:, None], self.world)

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqrl.cuda_graph import recording
+
 
 @dataclass(frozen=True)
 class BeamSearch:
@@ -240,6 +242,8 @@ def expected(model: Any, logits: Tensor, column: int) -> tuple[Tensor, Tensor]:
 
 def check(model: Any, prefix: Prefix, search: BeamSearch) -> None:
     """ValueError where a search does not fit its model or prefix."""
+    if recording():  # it was checked before
+        return
     longest = int(prefix.steps.max()) + search.horizon
     if longest > model.config.context:
         raise ValueError(

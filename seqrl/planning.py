@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from seqrl.beam_cache import Cached
-from seqrl.beam_search import BeamSearch, Full, Plan, Prefix, imitate, plan
+from seqrl.beam_graph import Planner
+from seqrl.beam_search import BeamSearch, Full, Plan, Prefix, imitate
 from seqrl.policies import PER_WINDOW, PolicyError, check_observation, device_of
 from seqrl.rollout import Step
 
@@ -62,6 +63,7 @@ class PlanningPolicy:
         self.goal = None if goal is None else torch.tensor(goal, dtype=torch.float32)
         self.sequences = Cached if cached else Full
         self.context = min(search.context, longest - search.horizon)
+        self._plan = Planner(model, search, self.sequences)
         self._past: list[deque[_Moment]] = []
 
     @torch.inference_mode()
@@ -100,7 +102,7 @@ class PlanningPolicy:
         size = self.search.horizon, self.search.rows, self.model.layout.M
         draws = [torch.rand(size, generator=self._generators[row]) for row in rows]
         at = prefix.tokens.device
-        return plan(self.model, prefix, self.search, torch.stack(draws).to(at), self.sequences)
+        return self._plan(prefix, torch.stack(draws).to(at))
 
     def prefix(self, rows: Sequence[int], step: Step) -> Prefix:
         """The context and the present observation of some rows, as the model takes them."""

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqrl.cuda_graph import recording
+
 Kind = Literal["uniform", "quantile"]
 
 
@@ -142,7 +144,7 @@ class Discretizer(nn.Module):
         """
         inner = self.inner[columns]
         self._check(values, len(inner))
-        if torch.isnan(values).any():
+        if not recording() and torch.isnan(values).any():
             raise ValueError("NaN has no token.")
         rows = values.float().reshape(-1, len(inner)).T.contiguous()  # (C, rows)
         return torch.searchsorted(inner, rows, right=True).T.reshape(values.shape)

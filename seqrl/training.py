@@ -12,6 +12,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
@@ -23,8 +24,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from seqrl import checkpoints
-from seqrl.optimization import Recipe, choose_precision, make_optimizer
+from seqrl import checkpoints, cuda_graph
+from seqrl.cuda_graph import Replay
+from seqrl.optimization import Recipe, choose_precision, make_optimizer, set_rate
 from seqrl.results import plain
 from seqrl.seeds import derive
 
@@ -137,30 +139,68 @@ class Run:
         for part, more in card.items():
             self.card[part] = {**self.card.get(part, {}), **more} if type(more) is dict else more
         self.step, self.looked, self.seconds = 0, 0, 0.0
+        self.ran = 0  # updates in this process
+        self.graph: Replay | None = None  # one of them
         self.curves: dict[str, Tensor] = {}
         self.evaluations: list[dict[str, Any]] = []
         self.saved: str | None = None
         self.saved_at = time.monotonic()
 
     def update(self) -> None:
-        """One update of the parameters; nothing is updated where the loss is not finite."""
+        """One update of the parameters; nothing is updated where the loss is not finite.
+
+        On a GPU the loss is looked at now and then only, and all of an update is one CUDA graph.
+        """
         start = time.perf_counter()
         self.model.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate(self.step)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            loss, info = self.model.loss(self.sample(self.generator))  # type: ignore[operator]
+            set_rate(group, self.recipe.rate(self.step))
+        batch = self.sample(self.generator)
+        replay = self._replay(batch) if self.device.type == "cuda" else None
+        self._note(replay(batch) if replay else self._gradient(batch))
+        if self.step % LOOK.get(self.device.type, 20) == 0:
+            self.check_finite(self.step + 1)
+        if not replay:
+            self._move()
+        self.step, self.ran = self.step + 1, self.ran + 1
+        self.seconds += time.perf_counter() - start
+
+    def _gradient(self, batch: Any) -> dict[str, Any]:
+        """The gradient of the loss, clipped; returns what is noted of it."""
+        half = torch.autocast(
+            self.device.type,
+            torch.bfloat16,
+            enabled=self.precision == "bf16",
+            cache_enabled=self.device.type == "cpu",  # a graph casts the weights anew
+        )
+        with half:
+            loss, info = self.model.loss(batch)  # type: ignore[operator]
         self.optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip or math.inf)
-        self._note({"loss": loss, "gradient_norm": norm, **info})
-        if self.step % LOOK.get(self.device.type, 20) == 0:
-            self.check_finite(self.step + 1)
+        return {"loss": loss.detach(), "gradient_norm": norm, **info}
+
+    def _move(self) -> None:
+        """The parameters follow the gradient."""
         self.optimizer.step()
         if hasattr(self.model, "after_step"):
             self.model.after_step()  # type: ignore[operator]
-        self.step += 1
-        self.seconds += time.perf_counter() - start
+
+    def _replay(self, batch: Any) -> Replay | None:
+        """A whole update as a CUDA graph; None at first, and where it cannot be recorded."""
+
+        def whole(batch: Any) -> dict[str, Any]:
+            found = self._gradient(batch)
+            self._move()
+            return found
+
+        if self.graph is None and self.ran == cuda_graph.WARM:
+            try:
+                self.graph = Replay(whole, batch)
+            except RuntimeError as error:
+                text = f"updates are slower than need be: no CUDA graph was recorded: {error}"
+                warnings.warn(text, stacklevel=3)
+        return self.graph if self.graph and self.graph.fits(batch) else None
 
     def _note(self, values: dict[str, Any]) -> None:
         for name, value in values.items():

@@ -1,0 +1,50 @@
+"""The search for reward as one CUDA graph, where there is a GPU: `beam_search.plan`, faster.
+
+A plan reads hundreds of tokens one after the other, each in dozens of small kernels. What shapes
+have been met a few times are recorded; on a CPU, on grids and where prefixes are of different
+lengths the search runs as it is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from seqrl.beam_search import BeamSearch, Plan, Prefix, Sequences, check, plan
+from seqrl.cuda_graph import WARM, Replay, shapes
+
+
+class Planner:
+    """`plan` for one model and one search."""
+
+    def __init__(self, model: Any, search: BeamSearch, sequences: Callable[..., Sequences]) -> None:
+        self.model, self.search, self.sequences = model, search, sequences
+        self._met: Counter[tuple[tuple[int, ...], ...]] = Counter()
+        self._recorded: dict[tuple[tuple[int, ...], ...], Replay] = {}
+
+    def __call__(self, prefix: Prefix, draws: Tensor) -> Plan:
+        """The plans of E prefixes; see `beam_search.plan` for the draws (E, H, R, M)."""
+        inputs = (prefix, draws)
+        if not prefix.tokens.is_cuda or not self._alike(prefix):
+            return self._search(inputs)
+        met = shapes(inputs)
+        self._met[met] += 1
+        if self._met[met] <= WARM:
+            return self._search(inputs)
+        if met not in self._recorded:
+            check(self.model, prefix, self.search)
+            self._recorded[met] = Replay(self._search, inputs)
+        return self._recorded[met](inputs)
+
+    def _search(self, inputs: tuple[Prefix, Tensor]) -> Plan:
+        prefix, draws = inputs
+        return plan(self.model, prefix, self.search, draws, self.sequences)
+
+    def _alike(self, prefix: Prefix) -> bool:
+        """Whether nothing of the prefixes is padding, and they are of vectors."""
+        layout = self.model.layout
+        whole = prefix.steps * layout.C + layout.N == prefix.tokens.shape[1]
+        return prefix.world is None and bool(whole.all())
