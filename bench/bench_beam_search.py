@@ -17,9 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from seqrl.actions import Actions
 from seqrl.beam_cache import Cached
+from seqrl.beam_graph import Planner
 from seqrl.beam_search import BeamSearch, Full, Plan, Prefix, plan
 from seqrl.tokens import Bins
 from seqrl.trajectory_transformer import TrajectoryTransformer, TrajectoryTransformerConfig
@@ -51,14 +53,19 @@ def made(device: str = "cpu", context: int = 10) -> TrajectoryTransformer:
     return config.build().to(device).eval()
 
 
-def task(model: TrajectoryTransformer, E: int, search: BeamSearch, kind: type) -> Plan:
-    """One plan for E environments, the same whichever the kind."""
+def question(model: TrajectoryTransformer, E: int, search: BeamSearch) -> tuple[Prefix, Tensor]:
+    """The prefixes and the random numbers of E environments, always the same."""
     device = model.heads.device
     generator = torch.Generator().manual_seed(1)
     P = CONTEXT * (N + M + 2) + N
     tokens = torch.randint(WORDS, (E, P), generator=generator).to(device)
     draws = torch.rand((E, search.horizon, search.rows, M), generator=generator).to(device)
-    prefix = Prefix(tokens, torch.full((E,), CONTEXT, device=device))
+    return Prefix(tokens, torch.full((E,), CONTEXT, device=device)), draws
+
+
+def task(model: TrajectoryTransformer, E: int, search: BeamSearch, kind: type) -> Plan:
+    """One plan for E environments, the same whichever the kind."""
+    prefix, draws = question(model, E, search)
     with torch.inference_mode():
         return plan(model, prefix, search, draws, kind)
 
@@ -170,15 +177,29 @@ def on_gpu() -> list[Row]:
     rows = []
     for name, search, context in (("", SEARCH, 10), (", beam 128, horizon 15", PAPER, 20)):
         model = made("cuda", context)
-        times = []
-        for _ in range(5):
+        kinds = {
+            "cached": lambda p, d, m=model, s=search: plan(m, p, s, d, Cached),
+            "cached, one CUDA graph": Planner(model, search, Cached),
+        }
+        for kind, planner in kinds.items():
+            rows.append((f"GPU, {kind}{name}", _on_gpu(model, search, planner), "ms a plan"))
+    return rows
+
+
+def _on_gpu(
+    model: TrajectoryTransformer, search: BeamSearch, planner: Callable[[Prefix, Tensor], Plan]
+) -> float:
+    """Milliseconds of one environment's plan, from tokens to tokens, the median of ten."""
+    times = []
+    prefix, draws = question(model, 1, search)
+    with torch.inference_mode():
+        for _ in range(15):
             torch.cuda.synchronize()
             start = time.perf_counter()
-            task(model, 1, search, Cached)
+            planner(prefix, draws)
             torch.cuda.synchronize()
             times.append(1e3 * (time.perf_counter() - start))
-        rows.append((f"cached on a GPU{name}", statistics.median(times[1:]), "ms a plan"))
-    return rows
+    return statistics.median(times[5:])
 
 
 if __name__ == "__main__":
