@@ -7,6 +7,7 @@ lengths the search runs as it is written.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -32,12 +33,14 @@ class Planner:
             return self._search(inputs)
         met = shapes(inputs)
         self._met[met] += 1
-        if self._met[met] <= WARM:
-            return self._search(inputs)
-        if met not in self._recorded:
+        if self._met[met] == WARM:
             check(self.model, prefix, self.search)
-            self._recorded[met] = Replay(self._search, inputs)
-        return self._recorded[met](inputs)
+            try:
+                self._recorded[met] = Replay(self._search, inputs)
+            except RuntimeError as error:
+                text = f"plans are slower than need be: no CUDA graph was recorded: {error}"
+                warnings.warn(text, stacklevel=2)
+        return self._recorded.get(met, self._search)(inputs)
 
     def _search(self, inputs: tuple[Prefix, Tensor]) -> Plan:
         prefix, draws = inputs

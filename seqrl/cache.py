@@ -11,6 +11,8 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from seqrl.cuda_graph import recording
+
 
 class Cache:
     """Keys and values of the tokens so far; rows of the batch may be of different length.
@@ -49,7 +51,8 @@ class Cache:
 
         `mask` is "causal", or (capacity, capacity) bool from which every row takes its own rows.
         """
-        end = int(self.lengths.max()) + n
+        # What is recorded as a CUDA graph cannot look at lengths: then all places are read.
+        end = self.capacity if recording() else int(self.lengths.max()) + n
         if end > self.capacity:
             raise ValueError(f"{end} tokens do not fit a cache of {self.capacity}.")
         if mask == "bidirectional" or (isinstance(mask, Tensor) and mask.ndim > 2):
