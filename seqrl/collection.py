@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import gymnasium as gym
 
@@ -22,6 +23,7 @@ NOISE = (0.1, 0.25, 0.5, 0.75)  # epsilon of the odd episodes of `mixed`, in tur
 _ROWS = 8  # environments side by side; the trajectories do not depend on it
 
 MakePolicy = Callable[[Envs], Policy]
+Item = TypeVar("Item")
 
 
 def collect(
@@ -123,7 +125,7 @@ def collect_from(
     parts: list[Trajectories] = []
     steps = 0
     with (
-        _mapped(source.collect, ranges, processes) as results,
+        mapped(source.collect, ranges, processes) as results,
         tqdm(total=episodes, unit="episode", disable=not progress, leave=False, delay=0.5) as bar,
     ):
         for part in results:
@@ -140,12 +142,12 @@ def collect_from(
 
 
 @contextmanager
-def _mapped(
-    function: Callable[[range], Trajectories], ranges: list[range], processes: int
+def mapped(
+    function: Callable[[Item], Trajectories], items: Sequence[Item], processes: int
 ) -> Iterator[Iterator[Trajectories]]:
-    """The results of a function for each range, in order, from several processes."""
-    if processes == 1 or len(ranges) == 1:
-        yield map(function, ranges)
+    """The results of a function for each item, in order, from several processes."""
+    if processes == 1 or len(items) == 1:
+        yield map(function, items)
         return
     import multiprocessing as mp
     import pickle
@@ -153,7 +155,7 @@ def _mapped(
     start = "fork" if "fork" in mp.get_all_start_methods() else "spawn"
     pool = ProcessPoolExecutor(processes, mp.get_context(start), initializer=_begin)
     try:
-        yield map(pickle.loads, pool.map(partial(_pickled, function), ranges))
+        yield map(pickle.loads, pool.map(partial(_pickled, function), items))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -178,11 +180,11 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _pickled(function: Callable[[range], Trajectories], numbers: range) -> bytes:
+def _pickled(function: Callable[[Item], Trajectories], item: Item) -> bytes:
     """A result in plain bytes: PyTorch would send each of its tensors by an open file."""
     import pickle
 
-    return pickle.dumps(function(numbers))
+    return pickle.dumps(function(item))
 
 
 def mixed_noise(episode: int) -> float:

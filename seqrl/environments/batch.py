@@ -16,8 +16,9 @@ class Envs:
     """E environments of one kind, each reset and stepped by its row number.
 
     Observations are dictionaries of arrays without a leading axis (a rollout stacks them); an
-    environment whose observation is one array gives it as `{"state": array}`. An episode that has
-    ended stays ended until its row is reset: nothing is reset behind the caller's back.
+    environment whose observation is one array gives it as `{"state": array}`, in single precision
+    if it is of floats: so trajectories keep it, and so a policy sees it. An episode that has ended
+    stays ended until its row is reset: nothing is reset behind the caller's back.
 
     Raises ValueError where there is no environment, the same one stands in two rows, their spaces
     differ, or observations are neither one Box nor a Dict of Boxes.
@@ -37,6 +38,7 @@ class Envs:
         self.name = name_of(first)
         self.action_space: spaces.Space = first.action_space
         self._flat = isinstance(first.observation_space, spaces.Box)
+        self._double = self._flat and first.observation_space.dtype == np.float64
         self.single_observation_space = _dict_space(first.observation_space, self.name)
 
     def __len__(self) -> int:
@@ -64,7 +66,9 @@ class Envs:
             env.close()
 
     def _as_dict(self, observation: Any) -> Observation:
-        return {"state": np.asarray(observation)} if self._flat else observation
+        if not self._flat:
+            return observation
+        return {"state": np.asarray(observation, np.float32 if self._double else None)}
 
 
 def name_of(env: gym.Env) -> str:
@@ -86,6 +90,9 @@ def _layers(env: gym.Env) -> list[gym.Env]:
 
 def _dict_space(space: spaces.Space, name: str) -> spaces.Dict:
     if isinstance(space, spaces.Box):
+        if space.dtype == np.float64:
+            low, high = space.low.astype(np.float32), space.high.astype(np.float32)
+            space = spaces.Box(low, high, dtype=np.float32)
         return spaces.Dict({"state": space})
     if isinstance(space, spaces.Dict) and all(isinstance(s, spaces.Box) for s in space.values()):
         return space
