@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("robot", choices=ROBOTS)
     parser.add_argument("snapshots", type=Path)
-    parser.add_argument("--episodes", type=int, default=10, help="of each snapshot, to choose by")
+    parser.add_argument("--episodes", type=int, default=20, help="of each snapshot, to choose by")
     parser.add_argument("--again", type=int, default=50, help="of each chosen one, to tell")
     parser.add_argument("--out", type=Path, default=actors.ROBOTS)
     asked = parser.parse_args()
@@ -96,9 +96,6 @@ def main() -> None:
         "reference": {
             "D4RL": {"random": robot.random, "expert": robot.expert},
             robot.env: ends,
-                "random": scores["0"]["mean"],
-                "expert": scores[str(chosen["expert"])]["mean"],
-            },
         },
     }
     path = asked.out / f"{robot.name}.safetensors"

@@ -60,7 +60,12 @@ class Actor:
 
 
 def actor(robot: Robot, steps: int, envs: Envs) -> Actor:
-    """The policy of a robot after so many steps of training; see `card` for those that ship.
+    """The policy of a robot after so many steps of training, to act in `envs`; see `network`."""
+    return Actor(network(robot, steps), envs)
+
+
+def network(robot: Robot, steps: int) -> Layers:
+    """The layers of a robot's policy after so many steps of training; see `card` for which ship.
 
     Raises ValueError for a snapshot that is not shipped, CheckpointError as `card` does.
     """
@@ -68,7 +73,7 @@ def actor(robot: Robot, steps: int, envs: Envs) -> Actor:
     if f"{steps}.0.weight" not in tensors:
         known = ", ".join(f"{n:,}" for n in about["model"]["snapshots"])
         raise ValueError(f"{robot.name} has no snapshot at {steps:,} steps; there are {known}.")
-    return Actor(layers_of(tensors, steps), envs)
+    return layers_of(tensors, steps)
 
 
 def layers_of(tensors: Mapping[str, Any], steps: int) -> Layers:

@@ -51,17 +51,24 @@ def robot_of(name: str) -> Robot | None:
 
 
 def make_robots(robot: str | Robot, count: int) -> Envs:
-    """`count` environments of a robot, by any name that `robot_of` knows, side by side.
+    """`count` environments of a robot side by side; see `make_robot`.
 
-    Observations are {"state": (N,) float32}, actions (M,) float32 in [-1, 1]. Raises ValueError
-    for an unknown robot, ModuleNotFoundError with the command that mends it where MuJoCo is not
-    installed.
+    Observations are {"state": (N,) float32}, actions (M,) float32 in [-1, 1].
+    """
+    return Envs([make_robot(robot) for _ in range(count)])
+
+
+def make_robot(robot: str | Robot, **options: Any) -> gym.Env:
+    """One environment of a robot, by any name that `robot_of` knows.
+
+    options: of `gymnasium.make`, such as render_mode. Raises ValueError for an unknown robot,
+    ModuleNotFoundError with the command that mends it where MuJoCo is not installed.
     """
     found = robot if isinstance(robot, Robot) else robot_of(robot)
     if found is None:
         raise ValueError(f"unknown robot {robot!r}; there are {', '.join(ROBOTS)}.")
     with _quiet_mujoco(found.env):
-        return Envs([gym.make(found.env, disable_env_checker=True) for _ in range(count)])
+        return gym.make(found.env, disable_env_checker=True, **options)
 
 
 def normalized(env: str | Robot, returns: Any) -> Any:
