@@ -93,7 +93,9 @@ def _collect(arguments: argparse.Namespace) -> int:
 def _add_info(commands: Any) -> None:
     text = "Describe a dataset."
     parser = commands.add_parser("info", help=text, description=text)
-    parser.add_argument("dataset", help="a path, LEVEL/expert, LEVEL/mixed, LEVEL/random, or an id")
+    names = "LEVEL/expert, LEVEL/mixed, LEVEL/random, ROBOT/KIND (hopper/medium), a path or an id"
+    parser.add_argument("dataset", help=names)
+    parser.add_argument("--episodes", type=int, help="only the first ones")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(run=_info)
 
@@ -101,13 +103,15 @@ def _add_info(commands: Any) -> None:
 def _info(arguments: argparse.Namespace) -> int:
     from seqrl import datasets
 
-    data = datasets.load(arguments.dataset)
+    data = datasets.load(arguments.dataset, arguments.episodes)
     if arguments.json:
+        robot = _robot(data)
         info = {key: value for key, value in data.info.items() if key != "missions"}
         shapes = {key: list(rows.shape[1:]) for key, rows in data.observations.items()}
         if data.maps is not None:
             shapes["map"] = list(data.maps.shape[1:])
-        print(json.dumps({**data.summary(), "observations": shapes, "info": info}, indent=1))
+        facts = {**data.summary(), **(robot or {}), "observations": shapes, "info": info}
+        print(json.dumps(facts, indent=1))
     else:
         print(_describe(data))
     return 0
@@ -124,6 +128,13 @@ def _describe(data: Any) -> str:
         "return": "{mean:.3g} ± {std:.2g} ({min:.3g} to {max:.3g})".format(**summary["return"]),
         "terminated": f"{summary['terminated']:.2%}",
     }
+    if robot := _robot(data):
+        scores, reference = robot["normalized"], robot["reference"]
+        facts["normalized"] = "{mean:.1f} (quartiles {25%:.1f}, {median:.1f}, {75%:.1f}); ".format(
+            **scores
+        ) + "0 is a return of {random:,.1f}, 100 of {expert:,.1f}, as in D4RL".format(**reference)
+    if behavior := data.info.get("behavior"):
+        facts["behavior"] = _behavior(**behavior)
     if "success" in summary:
         facts["success"] = f"{summary['success']:.2%}"
     facts["observations"] = ", ".join(_observations(data))
@@ -133,6 +144,28 @@ def _describe(data: Any) -> str:
     told = (f"{key} {data.info[key]}" for key in _ORIGIN if key in data.info)
     facts["made from"] = ", ".join(told) or "not said"
     return "\n".join(f"{name:<13} {fact}" for name, fact in facts.items())
+
+
+def _robot(data: Any) -> dict[str, Any] | None:
+    """Normalized scores and what they refer to, if the data are a robot's."""
+    from seqrl.environments.locomotion import robot_of
+    from seqrl.robot_data import return_card
+
+    if robot_of(str(data.info.get("env"))) is None:
+        return None
+    card = return_card(data)
+    return {name: card[name] for name in ("normalized", "reference")}
+
+
+def _behavior(algorithm: str, seed: Any, scores: dict[str, Any]) -> str:
+    """The policies that made a robot's data, by their training steps and what they score."""
+    told = [
+        f"after {int(steps):,} steps {score['normalized']:.1f} ({score['episodes']} episodes)"
+        if int(steps)
+        else f"random actions {score['normalized']:.1f} ({score['episodes']} episodes)"
+        for steps, score in scores.items()
+    ]
+    return f"{algorithm}, seed {seed}; normalized scores: {', '.join(told)}"
 
 
 def _observations(data: Any) -> list[str]:
