@@ -2,7 +2,8 @@
 
 They stand for D4RL's of the same names and have their sizes (v2). `medium-replay` is a mixture of
 snapshots on the way to medium, the first of them uniformly random as the learner's own first steps
-are; it stands for the replay buffer, which it is not.
+are; it stands for the replay buffer, which it is not. Physics is in floating point: on another
+processor or another MuJoCo the last digit of a number may differ, and with it all that follows.
 """
 
 from __future__ import annotations
