@@ -2,11 +2,11 @@
 
     python behavior/choose_robots.py hopper runs/hopper.safetensors
 
-The expert is the best of the last fifth of the snapshots, medium the first that reaches a third of
-the expert's normalized score, and the replay's are eight steps from untrained to medium, at equal
-distances; the first of them, 0, is uniformly random, as the learner's own first steps are. Weights
-are rounded to float16 before they are scored. The card tells all scores; those of the chosen
-snapshots are from other episodes than those that they were chosen by.
+The expert is the best of the last fifth of the snapshots. Medium is the closest to a third of the
+expert's normalized score, of those up to the first that reaches it. The replay's are eight steps
+from there back to 0, at equal distances; 0 is uniformly random, as the learner's own first steps
+are. Weights are rounded to float16 before they are scored. The card tells all scores; those of the
+chosen snapshots are from other episodes than those that they were chosen by.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from seqrl.rollout import rollout
 ROWS = 16
 REPLAY = 8  # snapshots
 LATE = 0.8  # of the training; the expert is from after that
-THIRD = 1 / 3
 Tensors = dict[str, Tensor]
 
 
@@ -37,7 +36,12 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any], list[int]]:
     with safe_open(path, framework="pt") as file:
         card = json.loads(file.metadata()["card"])
         tensors = {name: file.get_tensor(name).half() for name in file.keys()}  # noqa: SIM118
-    return tensors, card, sorted({int(name.partition(".")[0]) for name in tensors})
+    return tensors, card, sorted({_steps(name) for name in tensors} - {0})
+
+
+def _steps(name: str) -> int:
+    """The training steps in the name of a tensor, STEPS.LAYER.weight."""
+    return int(name.partition(".")[0])
 
 
 def score(robot: Robot, tensors: Tensors, steps: int, episodes: int, seed: int) -> dict[str, Any]:
@@ -63,7 +67,11 @@ def choose(scores: dict[int, float]) -> dict[str, Any]:
     trained = sorted(steps for steps in scores if steps)
     late = [steps for steps in trained if steps >= LATE * trained[-1]]
     expert = max(late, key=lambda steps: scores[steps])
-    medium = next(steps for steps in trained if scores[steps] >= THIRD * scores[expert])
+    third = scores[expert] / 3
+    first = next(steps for steps in trained if scores[steps] >= third)
+    medium = min(
+        (steps for steps in trained if steps <= first), key=lambda steps: abs(scores[steps] - third)
+    )
     way = [0, *(steps for steps in trained if steps <= medium)]
     at = np.linspace(0, len(way) - 1, min(REPLAY, len(way))).round().astype(int)
     return {"medium": medium, "expert": expert, "replay": [way[i] for i in at]}
@@ -100,7 +108,7 @@ def main() -> None:
     }
     path = asked.out / f"{robot.name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    shipped = {n: x for n, x in tensors.items() if int(n.partition(".")[0]) in kept}
+    shipped = {n: x for n, x in tensors.items() if _steps(n) in kept and _steps(n)}
     checkpoints.save(path, shipped, card, half=True)
     print(json.dumps({**chosen, "scores": scores}, indent=1))
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

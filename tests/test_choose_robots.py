@@ -26,13 +26,18 @@ def script():
     return module
 
 
-def test_medium_is_the_first_at_a_third_of_the_expert_and_the_replay_leads_there(script):
+def test_medium_is_at_a_third_of_the_expert_and_the_replay_leads_there(script):
     scores = {20 * n: float(n) for n in range(51)}  # steps: score, to 50 at 1000
     scores[900] = 60.0
     chosen = script.choose(scores)
     assert chosen["expert"] == 900
     assert chosen["medium"] == 400 and scores[400] == 60 / 3
     assert chosen["replay"] == [0, 60, 120, 180, 220, 280, 340, 400]
+
+
+def test_a_jump_over_the_third_does_not_make_an_expert_medium(script):
+    chosen = script.choose({0: 0.0, 20: 10.0, 40: 26.0, 60: 95.0, 80: 33.0, 100: 99.0})
+    assert chosen["medium"] == 40
 
 
 def test_the_expert_is_late_and_a_short_way_to_medium_gives_fewer_snapshots(script):
@@ -43,9 +48,7 @@ def test_the_expert_is_late_and_a_short_way_to_medium_gives_fewer_snapshots(scri
 def test_what_is_written_acts_and_its_card_tells_what_it_scores(script, tmp_path, monkeypatch):
     snapshots = tmp_path / "hopper.safetensors"
     about = {"algorithm": "none", "env": "Hopper-v5", "seed": "3"}
-    save_file(
-        robots.tensors("hopper", range(100, 400, 100)), snapshots, {"card": json.dumps(about)}
-    )
+    save_file(robots.tensors("hopper", range(0, 400, 100)), snapshots, {"card": json.dumps(about)})
     command = ["choose", "hopper", str(snapshots), "--episodes", "2", "--again", "3"]
     monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path / "out")])
     script.main()
