@@ -15,6 +15,7 @@ import gymnasium as gym
 import seqrl
 from seqrl import behavior
 from seqrl.environments import Envs, make_envs
+from seqrl.environments.locomotion import ROBOTS, make_robots
 from seqrl.rollout import Policy, rollout
 from seqrl.trajectories import Trajectories, concatenate
 
@@ -78,6 +79,8 @@ class Source:
     def make_envs(self) -> Envs:
         if callable(self.env):
             return Envs([self.env() for _ in range(_ROWS)])
+        if self.env in {robot.env for robot in ROBOTS.values()}:
+            return make_robots(self.env, _ROWS)
         try:
             return make_envs(self.env, _ROWS, reward=self.reward, view=self.view)
         except ValueError:

@@ -73,3 +73,23 @@ def test_bad_environments_are_refused():
     unsuitable.observation_space = spaces.Discrete(4)
     with pytest.raises(ValueError, match="Discrete"):
         Envs([unsuitable])
+
+
+def test_a_flat_state_in_double_precision_comes_in_single():
+    class Double(Drift):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Box(-np.inf, 5.0, (2,), np.float64)
+
+        def reset(self, *, seed=None, options=None):
+            return np.array([1 / 3, 2.0]), {}
+
+        def step(self, action):
+            return np.array([2 / 3, 2.0]), 1.0, False, False, {}
+
+    envs = Envs([Double()])
+    space = envs.single_observation_space["state"]
+    assert space.dtype == np.float32 and space.high[0] == 5 and space.low[0] == -np.inf
+    first, (then, *_) = envs.reset_row(0, 1), envs.step_row(0, np.zeros(2, np.float32))
+    for state, value in ((first, 1 / 3), (then, 2 / 3)):
+        assert state["state"].dtype == np.float32 and state["state"][0] == np.float32(value)

@@ -278,3 +278,10 @@ def test_processes_end_with_the_one_that_started_them(how):
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
         pytest.fail("workers stay")
+
+
+def test_a_robot_is_collected_as_any_environment_and_leaves_no_log(home, monkeypatch):
+    monkeypatch.chdir(home)
+    data = collect("HalfCheetah-v5", "random", 1)
+    assert data.info["env"] == "HalfCheetah-v5" and data.steps == 1000
+    assert list(home.iterdir()) == []
