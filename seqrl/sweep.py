@@ -15,8 +15,9 @@ import threading
 import time
 import tomllib
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,33 +62,39 @@ class Spec(NamedTuple):
 def read_spec(path: Path | str) -> Spec:
     """The runs of a TOML file: every method on every dataset with every seed of each [[runs]].
 
-    Seeds vary slowest, over all blocks, so that seed 0 of everything comes first. A block may have
-    a `config`; before the blocks, `out` is a folder relative to the file's. ValueError for a file
-    that says something else.
+    Seeds vary slowest, over all blocks, so that seed 0 of everything comes first; with
+    `blocks_first = true` before the blocks, within each block. A block may have a `config`; before
+    the blocks, `out` is a folder relative to the file's. ValueError for a file that says something
+    else.
     """
     try:
         spec = tomllib.loads(Path(path).read_text("utf8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}.") from error
     blocks, out = spec.pop("runs", None), spec.pop("out", None)
+    blocks_first = spec.pop("blocks_first", False)
     if spec:
         raise ValueError(f"{path} has an unknown field {next(iter(spec))!r}.")
     if not (isinstance(blocks, list) and blocks and all(isinstance(b, dict) for b in blocks)):
         raise ValueError(f"{path} has no [[runs]].")
     if not isinstance(out, str | None):
         raise ValueError(f"{path}: out is the name of a folder, not {out!r}.")
+    if not isinstance(blocks_first, bool):
+        raise ValueError(f"{path}: blocks_first is true or false, not {blocks_first!r}.")
     for block in blocks:
         _check_block(block, path)
-    seeds = dict.fromkeys(seed for block in blocks for seed in block["seeds"])
-    runs = [
-        Run(method, dataset, seed, dict(block.get("config", {})))
-        for seed in seeds
-        for block in blocks
-        if seed in block["seeds"]
-        for dataset in block["datasets"]
-        for method in block["methods"]
-    ]
+    parts = [[block] for block in blocks] if blocks_first else [blocks]
+    runs = [run for part in parts for run in _runs(part)]
     return Spec(runs, None if out is None else Path(path).parent / out)
+
+
+def _runs(blocks: list[dict[str, Any]]) -> Iterator[Run]:
+    """The runs of some blocks; seeds vary slowest, methods fastest."""
+    for seed in dict.fromkeys(seed for block in blocks for seed in block["seeds"]):
+        for block in blocks:
+            if seed in block["seeds"]:
+                for dataset, method in product(block["datasets"], block["methods"]):
+                    yield Run(method, dataset, seed, dict(block.get("config", {})))
 
 
 def _check_block(block: dict[str, Any], path: Path | str) -> None:
