@@ -7,6 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,20 @@ SIZES = {  # the fields of settings.Setting, each an option of `train`
     "steps": (int, "updates"),
     "batch": (int, "windows an update"),
     "lr": (float, "the learning rate"),
-    "dropout": (float, "of a Transformer"),
+    "dropout": (float, "of the model"),
+    "weight_decay": (float, "of AdamW"),
+    "clip": (float, "the gradient's norm at most"),
     "episodes": (int, "test episodes"),
+    "bins": (str, "of Trajectory Transformer's numbers: quantile or uniform"),
+    "beam": (int, "sequences that its planner keeps"),
+    "horizon": (int, "transitions that its planner imagines"),
 }
 AGAIN = "the same call goes on from there"
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    text = "cpu or cuda; by default a GPU for robots where there is one, else the CPU"
+    parser.add_argument("--device", help=text)
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -33,23 +44,25 @@ def _add_evaluate(commands: Any) -> None:
         "--data", metavar="KIND", help="of the shipped checkpoint: mixed; KeyToDoor: random-10000"
     )
     which.add_argument("--checkpoint", type=Path, metavar="FILE_OR_DIR", help="one of your own")
-    parser.add_argument("--episodes", type=int, default=400)
+    parser.add_argument("--episodes", type=int, help="by default 400; of robots 20, for TT 5")
     parser.add_argument("--seed", type=int, default=0, help="of the test episodes")
     parser.add_argument("--target-return", type=float, help="by default what the checkpoint says")
     parser.add_argument(
         "--anyway", action="store_true", help="also on an --env that the model was not made for"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    _add_device(parser)
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(a: argparse.Namespace) -> int:
-    from seqrl import results, trained
+    from seqrl import experiments, results, trained
 
-    if a.episodes < 1:
+    if a.episodes is not None and a.episodes < 1:
         raise ValueError(f"an evaluation needs at least one episode, not {a.episodes}.")
     model = trained.load(_checkpoint(a))
     env = _level(a.env) if a.env else model.env
+    model.model.to(trained.choose_device(env, a.device))
     made, data = model.card.get("method", model.card["model"]["method"]), model.card["data"]
     if a.method not in (None, made):
         raise ValueError(f"the checkpoint is one of {made}, not of {a.method}.")
@@ -59,7 +72,8 @@ def _evaluate(a: argparse.Namespace) -> int:
             "--anyway tests how well it generalizes."
         )
     target = model.target if a.target_return is None else a.target_return
-    tested = model.evaluate(a.episodes, a.seed, target=a.target_return, env=env)
+    episodes = a.episodes or experiments.usual_episodes(made, env)
+    tested = model.evaluate(episodes, a.seed, target=a.target_return, env=env)
     found = {
         "method": made,
         "env": env,
@@ -105,10 +119,13 @@ def _level(env: str) -> str:
     import gymnasium as gym
 
     from seqrl.environments import levels
+    from seqrl.environments.locomotion import robot_of
 
     try:
         return levels.resolve(env)
     except ValueError:
+        if robot := robot_of(env):
+            return robot.env
         if env not in gym.registry:
             raise
         return env
@@ -129,15 +146,18 @@ def _add_train(commands: Any) -> None:
     parser = commands.add_parser("train", help=text, description=text)
     parser.add_argument("method", metavar="METHOD", help="bc, bc10, bc25, bc50, rvs, iql, dt")
     parser.add_argument(
-        "dataset", metavar="DATASET", help="LEVEL/KIND, LEVEL/KIND-EPISODES, a path, or a Minari id"
+        "dataset",
+        metavar="DATASET",
+        help="LEVEL/KIND, LEVEL/KIND-EPISODES, ROBOT/KIND, path, Minari id",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="of this run alone")
     parser.add_argument("--seed", type=int, default=0)
     for name, (kind, text) in SIZES.items():
-        parser.add_argument(f"--{name}", type=kind, help=text)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=text)
     parser.add_argument(
         "--augment", action=argparse.BooleanOptionalAction, help="exchange colors, kinds, sides"
     )
+    _add_device(parser)
     parser.set_defaults(run=_train, interrupted=AGAIN)
 
 
@@ -152,7 +172,7 @@ def _train(a: argparse.Namespace) -> int:
     path = a.out / run.record
     _refuse_another_run(a.out, path)
     if not path.exists():
-        results.write(experiments.work(run, a.out, progress=sys.stderr.isatty()), a.out)
+        results.write(experiments.work(run, a.out, sys.stderr.isatty(), a.device), a.out)
     record = json.loads(path.read_text())
     for name, value in record["scores"].items():
         print(f"{name:<14}{'unknown' if value is None else format(value, '.4g')}")
@@ -184,12 +204,14 @@ def _add_sweep(commands: Any) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--minutes", type=float, help="then stop; what is left can be done later")
     parser.add_argument("--dry-run", action="store_true", help="list the runs and do none")
+    _add_device(parser)
     parser.set_defaults(run=_sweep, interrupted=AGAIN)
 
 
 def _sweep(a: argparse.Namespace) -> int:
     from seqrl import experiments
     from seqrl.sweep import read_spec, sweep
+    from seqrl.trained import choose_device
 
     spec = read_spec(a.spec)
     out: Path | None = a.out or spec.out
@@ -203,9 +225,11 @@ def _sweep(a: argparse.Namespace) -> int:
             config = f" {json.dumps(run.config)}" if run.config else ""
             print(f"{state:<6}{run.method} {run.dataset} seed {run.seed}{config}")
         return 0
+    if a.device:
+        choose_device(None, a.device)  # a wrong one is told before work begins
     outcome = sweep(
         spec.runs,
-        experiments.work,
+        partial(experiments.work, device=a.device) if a.device else experiments.work,
         out,
         jobs=a.jobs,
         minutes=a.minutes,
@@ -220,7 +244,7 @@ def _add_results(commands: Any) -> None:
     parser = commands.add_parser("results", help=text, description=text)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of records")
     parser.add_argument(
-        "--score", default="success", help="or mean_return, path_ratio, return, length, ..."
+        "--score", default="success", help="or normalized, mean_return, path_ratio, length, ..."
     )
     fields = ("method", "dataset", "seed")
     parser.add_argument("--rows", choices=fields, default="method")
@@ -237,19 +261,20 @@ def _results(a: argparse.Namespace) -> int:
     records = results.read_all(a.folder)
     if not records:
         raise ValueError(f"there is no record of a run in {a.folder}.")
-    known = [run for run in records if run["scores"].get(a.score, 0) is not None]
-    if left_out := len(records) - len(known):
-        print(f"seqrl: {left_out} runs have no {a.score}: left out.", file=sys.stderr)
+    score = a.score
+    known = [x for x in records if score in x["episodes"] or x["scores"].get(score) is not None]
     if not known:
-        raise ValueError(f"no run in {a.folder} has a {a.score}.")
-    found = results.table(known, a.score, a.rows, a.columns)
+        raise ValueError(f"no run in {a.folder} has the score {score!r}.")
+    if left_out := len(records) - len(known):
+        print(f"seqrl: {left_out} runs have no {score}: left out.", file=sys.stderr)
+    found = results.table(known, score, a.rows, a.columns)
     rows = [{str(name): cell for name, cell in row.items()} for row in found]
     _drop_intervals_of_one_seed(rows, known, a)
     if a.format == "json":
         print(json.dumps([{name: _cell(x) for name, x in row.items()} for row in rows], indent=1))
     else:
         write = results.markdown if a.format == "markdown" else results.html
-        percent = a.score == "success"
+        percent = score == "success"
         print(write(rows, scale=100 if percent else 1, digits=1 if percent else 2))
     return 0
 

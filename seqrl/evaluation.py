@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from seqrl.environments import Envs, make_envs
+from seqrl.environments.locomotion import normalized, robot_of
 from seqrl.intervals import Interval, bootstrap, wilson
+from seqrl.results import plain
 from seqrl.rollout import Policy, Step, rollout
 from seqrl.trajectories import Trajectories
 
@@ -28,28 +30,36 @@ VALIDATION = "train"  # the stream of episodes that choices may be made on, on m
 class Evaluation:
     """What happened in E episodes, one number each, and what the policy cost."""
 
-    success: np.ndarray  # (E,) bool
+    success: np.ndarray  # (E,) bool; NaN where an environment knows no such thing
     returns: np.ndarray  # (E,) float32, undiscounted
     lengths: np.ndarray  # (E,) int64, steps
     shortest: np.ndarray | None  # (E,) int64, steps of a shortest way; None where none is known
     ms_per_action: float  # of the policy alone, all environments side by side
     trajectories: Trajectories
+    normalized: np.ndarray | None = None  # (E,) float32, returns in D4RL's units; of robots only
 
     def __len__(self) -> int:
         return len(self.success)
 
     def __repr__(self) -> str:
-        success, low, high = self.success_interval
+        if self.normalized is None:
+            success, low, high = self.success_interval
+            worth = f"success {success:.1%} [{low:.1%}, {high:.1%}]"
+        else:
+            score, low, high = bootstrap([self.normalized])
+            worth = f"normalized score {score:.1f} [{low:.1f}, {high:.1f}]"
         ratio = self.path_ratio
         path = "" if math.isnan(ratio) else f", path {ratio:.2f} x the shortest"
         return (
-            f"Evaluation({len(self)} episodes: success {success:.1%} [{low:.1%}, {high:.1%}], "
+            f"Evaluation({len(self)} episodes: {worth}, "
             f"return {self.returns.mean():.2f}{path}, {self.ms_per_action:.2f} ms an action)"
         )
 
     @property
     def success_interval(self) -> Interval:
-        """The share of successes, with Wilson's interval."""
+        """The share of successes, with Wilson's interval; NaN where there is no such thing."""
+        if np.isnan(self.success).any():
+            return Interval(math.nan, math.nan, math.nan)
         return wilson(int(self.success.sum()), len(self))
 
     @property
@@ -67,37 +77,41 @@ class Evaluation:
 
     @property
     def scores(self) -> dict[str, float]:
-        """The numbers of a record: success, mean_return, path_ratio, ms_per_action."""
-        return {
+        """The numbers of a record: success, mean_return, path_ratio, ms_per_action.
+
+        Of robots "normalized", too; what is not known is NaN.
+        """
+        scores = {
             "success": float(self.success.mean()),
             "mean_return": float(self.returns.mean()),
             "path_ratio": self.path_ratio,
             "ms_per_action": self.ms_per_action,
         }
+        if self.normalized is not None:
+            scores["normalized"] = float(self.normalized.mean())
+        return scores
 
     @property
     def episodes(self) -> dict[str, list[float]]:
         """One number an episode, for comparisons on the same maps."""
-        return {
-            "success": self.success.astype(int).tolist(),
-            "return": self.returns.tolist(),
-            "length": self.lengths.tolist(),
-        }
+        numbers = {"return": self.returns.tolist(), "length": self.lengths.tolist()}
+        if self.normalized is not None:
+            return numbers | {"normalized": self.normalized.tolist()}
+        return {"success": self.success.astype(int).tolist(), **numbers}
 
     def summary(self) -> dict[str, Any]:
         """The scores with their intervals, ready for JSON; what is not known is None."""
-        success, low, high = self.success_interval
-        of_return = bootstrap([self.returns])
-        ratio = self.path_ratio
-        return {
-            "success": success,
-            "success_ci": [low, high],
-            "mean_return": of_return.estimate,
-            "mean_return_ci": [of_return.low, of_return.high],
-            "path_ratio": None if math.isnan(ratio) else ratio,
-            "episodes": len(self),
-            "ms_per_action": self.ms_per_action,
-        }
+        none = Interval(math.nan, math.nan, math.nan)
+        of_score = none if self.normalized is None else bootstrap([self.normalized])
+        found: dict[str, Any] = {"path_ratio": self.path_ratio, "episodes": len(self)}
+        for name, interval in (
+            ("success", self.success_interval),
+            ("mean_return", bootstrap([self.returns])),
+            ("normalized", of_score),
+        ):
+            found[name], low, high = interval
+            found[f"{name}_ci"] = None if math.isnan(low) else [low, high]
+        return plain({**found, "ms_per_action": self.ms_per_action})
 
 
 def evaluate(
@@ -115,8 +129,9 @@ def evaluate(
 
     env: a grid world by name (`grid`: as for `environments.make_env`), or `Envs` of any kind.
     stream: "test", or `VALIDATION` for episodes on maps of the data, to choose settings on.
-    Success is the environment's own word, else that the episode terminated. ValueError for test
-    episodes in environments that draw maps of the data.
+    Success is the environment's own word, else that the episode terminated; of robots, which then
+    have fallen, it is not known. ValueError for test episodes in environments that draw maps of
+    the data.
     """
     if episodes < 1:
         raise ValueError(f"an evaluation needs at least one episode, not {episodes}.")
@@ -135,13 +150,16 @@ def evaluate(
     data = rollout(timed, envs, episodes, seed, stream=stream, progress=progress)
     data.info["policy"] = type(policy).__name__
     ended = data.terminations[data.offsets[1:] - 1]
+    success = data.context.get("success", ended).numpy().astype(bool)
+    returns, walks = data.returns.numpy(), robot_of(envs.name) is not None
     return Evaluation(
-        success=data.context.get("success", ended).numpy().astype(bool),
-        returns=data.returns.numpy(),
+        success=np.full(len(data), np.nan) if walks else success,
+        returns=returns,
         lengths=data.lengths.numpy(),
         shortest=None if shortest is None else np.array(shortest),
         ms_per_action=1000 * timed.seconds / timed.actions,
         trajectories=data,
+        normalized=normalized(envs.name, returns) if walks else None,
     )
 
 

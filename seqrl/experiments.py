@@ -9,118 +9,70 @@ rounding to float16, on the same test episodes for all.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from seqrl import checkpoints, datasets, results
 from seqrl.augment import augment
-from seqrl.beam_search import BeamSearch
-from seqrl.decision_transformer import DecisionTransformer, DecisionTransformerConfig
+from seqrl.decision_transformer import DecisionTransformer
+from seqrl.delayed import SUFFIX, delayed
 from seqrl.encoders import FlatEncoder
+from seqrl.environments.locomotion import robot_of
 from seqrl.evaluation import EPISODES, VALIDATION, Evaluation
-from seqrl.imitation import BCConfig, RvSConfig, best, successful
-from seqrl.iql import IQLConfig
-from seqrl.leap import LEAPConfig
-from seqrl.leap_return import ReturnLEAPConfig
+from seqrl.methods import METHODS
 from seqrl.seeds import derive
-from seqrl.settings import Setting, usual
+from seqrl.settings import TARGETS, Setting, usual
 from seqrl.sweep import Run
-from seqrl.trained import CONDITIONED, Trained, load
+from seqrl.trained import CONDITIONED, Trained, choose_device, load
 from seqrl.training import History, fit
 from seqrl.trajectories import Trajectories
-from seqrl.trajectory_transformer import TrajectoryTransformerConfig
-from seqrl.transformer import TransformerConfig
 
-SIZES = {"expert": 500, "mixed": 10_000, "random": 10_000}  # episodes of a dataset in the protocol
+# Episodes of a dataset in the protocol; of robots all.
+SIZES = {"expert": 500, "mixed": 10_000, "random": 10_000}
 QUANTILES = (0.5, 0.75, 0.9, 1.0)  # of the data's returns: the targets that are tried
-TRIALS = 100  # validation episodes of each target
+TRIALS, ROBOT_TRIALS = 100, 10  # validation episodes of each target
 TEST_SEED = 0  # of the protocol's test episodes
 
 
-@dataclass(frozen=True)
-class Method:
-    """A method of the table: its config, and what of the data it is trained on."""
-
-    name: str  # in tables and figures
-    config: Callable[[Trajectories, Setting], Any]
-    percent: float = 100.0  # of the data's steps, those of the best episodes
-    successful: bool = False  # only episodes that succeeded
-    other: Mapping[str, Any] = field(default_factory=dict)  # fields of `Setting` that are its own
-
-    def __post_init__(self) -> None:
-        if not 0 < self.percent <= 100:
-            raise ValueError(f"percent must be above 0 and at most 100, not {self.percent}.")
-
-
-def _decision_transformer(data: Trajectories, size: Setting) -> DecisionTransformerConfig:
-    trunk = TransformerConfig(layers=size.layers, width=size.width, dropout=size.dropout)
-    return DecisionTransformerConfig.for_data(data, context=size.context, trunk=trunk)
-
-
-def _cloning(data: Trajectories, size: Setting) -> BCConfig:
-    return BCConfig.for_data(data, size.width, context=size.context)
-
-
-def _rvs(data: Trajectories, size: Setting) -> RvSConfig:
-    return RvSConfig.for_data(data, size.width, context=size.context)
-
-
-def _iql(data: Trajectories, size: Setting) -> IQLConfig:
-    return IQLConfig.for_data(data, size.width, context=size.context)
-
-
-def _trajectory_transformer(data: Trajectories, size: Setting) -> TrajectoryTransformerConfig:
-    trunk = _four_heads(size)
-    search = BeamSearch(beam=16, horizon=3, context=3)  # chosen on validation episodes
-    return TrajectoryTransformerConfig.for_data(
-        data, context=size.context, trunk=trunk, search=search
-    )
-
-
-def _leap(data: Trajectories, size: Setting) -> LEAPConfig:
-    return LEAPConfig.for_data(data, horizon=5, trunk=_four_heads(size))
-
-
-def _leap_with_return(data: Trajectories, size: Setting) -> ReturnLEAPConfig:
-    return ReturnLEAPConfig.for_data(data, horizon=5, trunk=_four_heads(size))
-
-
-def _four_heads(size: Setting) -> TransformerConfig:
-    return TransformerConfig(
-        size.layers, heads=4, width=size.width, activation="gelu", dropout=size.dropout
-    )
-
-
-# An action is one of five that share a loss, given any of 31 sets of the others: six times the
-# updates at twice the rate. With 1,000 updates it was not done (validation episodes, its loss).
-LONGER = {"steps": 3000, "lr": 2e-3}
-
-METHODS: dict[str, Method] = {
-    "bc": Method("BC", _cloning),
-    "bc10": Method("10 %BC", _cloning, 10),
-    "bc25": Method("25 %BC", _cloning, 25),
-    "bc50": Method("50 %BC", _cloning, 50),
-    "rvs": Method("RvS", _rvs),
-    "iql": Method("IQL", _iql),
-    "dt": Method("DT", _decision_transformer),
-    "leap": Method("LEAP", _leap, successful=True, other=LONGER),
-    "leap_return": Method("LEAP, return", _leap_with_return, other=LONGER),
-    "bc_success": Method("BC, successes", _cloning, successful=True),
-    "tt": Method("TT", _trajectory_transformer, other={"lr": 3e-3}),
-}
-
-
 def dataset(name: str) -> Trajectories:
-    """LEVEL/KIND with the protocol's number of episodes, or LEVEL/KIND-N with N episodes."""
-    match = re.fullmatch(r"(.+/[a-z]+)-(\d+)", name)
-    if match and not Path(name).exists():
+    """LEVEL/KIND with the protocol's number of episodes, or LEVEL/KIND-N with N episodes.
+
+    With -delayed behind it, all reward comes at the end; see `delayed`.
+    """
+    exists = Path(name).exists()
+    if name.endswith(SUFFIX) and not exists:
+        return delayed(dataset(name.removesuffix(SUFFIX)))
+    match = re.fullmatch(r"(.+/[a-z-]*[a-z])-(\d+)", name)
+    if match and not exists:
         return datasets.load(match[1], episodes=int(match[2]), progress=False)
-    size = SIZES.get(name.rpartition("/")[2])
-    return datasets.load(name, episodes=size, progress=False)
+    if robot_of(name) and not exists:
+        with _one_at_a_time(name):
+            return datasets.load(name, episodes=None, progress=False)
+    return datasets.load(name, episodes=SIZES.get(name.rpartition("/")[2]), progress=False)
+
+
+@contextmanager
+def _one_at_a_time(name: str) -> Iterator[None]:
+    """Lets only one process make a dataset; those that wait find it made.
+
+    A robot's takes all cores for minutes, and the runs of a sweep begin with the same one.
+    """
+    lock = FileLock(datasets.home() / "locks" / f"{name.replace('/', '-')}.lock")
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError:  # where nothing can be kept, nobody can wait for it
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check(config: Mapping[str, Any], method: str | None = None) -> None:
@@ -139,15 +91,25 @@ def setting(data: Trajectories, config: Mapping[str, Any], method: str | None = 
     size = usual(data.info.get("env"), len(data))
     if "agent" not in data.observations:
         size = replace(size, augment=False)
-    own = METHODS[method].other if method else {}
+    own = METHODS[method].own(data.info.get("env")) if method else {}
     return replace(size, **{**own, **config})
 
 
-def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:
-    """Does one run: trains, chooses the target, tests; returns the record. For `sweep.sweep`."""
+def usual_episodes(method: str, env: str) -> int:
+    """Test episodes of a method on an environment, unless told; any name of a method is taken."""
+    own = METHODS[method].own(env) if method in METHODS else {}
+    return int(own.get("episodes", usual(env, 0).episodes))
+
+
+def work(run: Run, scratch: Path, progress: bool = False, device: str | None = None) -> results.Row:
+    """Does one run: trains, chooses the target, tests; returns the record. For `sweep.sweep`.
+
+    device: see `trained.choose_device`.
+    """
     data = dataset(run.dataset)
     size = setting(data, run.config, run.method)
-    trained, history = train(run.method, data, run.seed, size, scratch, progress)
+    at = choose_device(data.info.get("env"), device)
+    trained, history = train(run.method, data, run.seed, size, scratch, progress, at)
     tried = choose_target(trained, data, scratch / "model.safetensors")
     tested = test(trained, size.episodes)
     return tested_record(
@@ -162,14 +124,13 @@ def work(run: Run, scratch: Path, progress: bool = False) -> results.Row:
         setting=asdict(size),
         parameters=sum(p.numel() for p in trained.model.parameters()),
         targets_tried=tried,
+        device=str(at),
     )
 
 
 def part_of(method: str, data: Trajectories) -> Trajectories:
     """What of the data a method is trained on."""
-    part = successful(data) if METHODS[method].successful else data
-    percent = METHODS[method].percent
-    return best(part, percent) if percent < 100 else part
+    return METHODS[method].part_of(data)
 
 
 def train(
@@ -179,10 +140,12 @@ def train(
     size: Setting,
     scratch: Path,
     progress: bool = False,
+    device: torch.device | str = "cpu",
 ) -> tuple[Trained, History]:
     """Trains a method and rounds it; `scratch` keeps the run, and the model: model.safetensors.
 
-    The same call goes on where it was stopped. ValueError for an unknown method.
+    The same call goes on where it was stopped. The model stays on the device. ValueError for an
+    unknown method.
     """
     check({}, method)
     part = part_of(method, data)
@@ -194,8 +157,10 @@ def train(
     card = {"data": {**checkpoints.data_card(part), "augmented": size.augment}, "method": method}
     history = fit(
         model,
-        sampler(model, part, size.augment),
+        sampler(model, part.to(device), size.augment),
         seed=seed,
+        device=device,
+        precision=METHODS[method].precision,
         checkpoint_path=run,
         card=card,
         progress=progress,
@@ -205,7 +170,7 @@ def train(
     card.pop("progress")
     path = scratch / "model.safetensors"
     checkpoints.save_model(path, model, card)
-    return load(path), history
+    return load(path, device), history
 
 
 def untrained(config: Any, seed: int, kind: type[Any] | None = None) -> Any:
@@ -234,18 +199,31 @@ def sampler(model: Any, data: Trajectories, augmented: bool) -> Any:
     return windows
 
 
+def targets(data: Trajectories) -> list[float]:
+    """The returns that are tried: `QUANTILES` of those in the data, the lowest first.
+
+    Of robots what Decision Transformer's code asks for, and the largest return in the data.
+    """
+    robot = robot_of(data.info.get("env", ""))
+    if robot:
+        return sorted({*map(float, TARGETS[robot.name]), float(data.returns.max())})
+    return sorted({float(data.returns.quantile(q)) for q in QUANTILES})
+
+
 def choose_target(
-    trained: Trained, data: Trajectories, path: Path, trials: int = TRIALS
+    trained: Trained, data: Trajectories, path: Path, trials: int | None = None
 ) -> list[dict[str, float]]:
     """Sets the target return that does best on validation episodes, and keeps it in the card.
 
-    Tried are `QUANTILES` of the returns in the data; of equals the lower one is taken. Returns
-    what each gave; nothing where the method asks for no return.
+    Of equals among `targets` the lower one is taken. Returns what each gave; nothing where the
+    method asks for no return. trials: episodes of each, `TRIALS` (of robots `ROBOT_TRIALS`).
     """
     if type(trained.model).__name__ not in CONDITIONED:
         return []
+    if trials is None:
+        trials = ROBOT_TRIALS if robot_of(data.info.get("env", "")) else TRIALS
     tried = []
-    for target in sorted({float(data.returns.quantile(q)) for q in QUANTILES}):
+    for target in targets(data):
         found = trained.evaluate(trials, target=target, stream=VALIDATION)
         tried.append({"target_return": target, **found.scores})
     chosen = max(tried, key=lambda row: row["mean_return"])["target_return"]

@@ -23,7 +23,7 @@ import numpy as np
 
 from seqrl.intervals import Interval, bootstrap, wilson
 
-PACKAGES = ("torch", "numpy", "gymnasium", "minigrid", "minari")
+PACKAGES = ("torch", "numpy", "gymnasium", "minigrid", "minari", "mujoco")
 NEEDED = ("method", "dataset", "seed", "config", "scores")
 Row = dict[str, Any]
 

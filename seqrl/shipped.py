@@ -138,7 +138,7 @@ def expected_card(run: Run) -> dict[str, Any]:
 
 
 def _recipe(seed: int, size: Setting) -> dict[str, Any]:
-    recipe = Recipe(steps=size.steps, batch=size.batch, lr=size.lr)
+    recipe = Recipe(**size.recipe)
     return {**asdict(recipe), "seed": seed, "precision": choose_precision("cpu")}
 
 
@@ -152,7 +152,7 @@ def _shipped(run: Run, folder: Path) -> tuple[Trained, str]:
     if speed.current() == "smoke":
         kind, _, number = kind.partition("-")
         size = usual(env, int(number or experiments.SIZES.get(kind, 0)))
-        size = replace(size, **{**experiments.METHODS[run.method].other, **run.config})
+        size = replace(size, **{**experiments.METHODS[run.method].own(env), **run.config})
         sizes: dict[str, Any] = {"encoder": {"width": size.width}}
         own = {"context": size.context, "trunk": {"layers": size.layers}}
         sizes |= {name: x for name, x in own.items() if name in trained.card["model"]}

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import torch
 
 from seqrl import checkpoints
 from seqrl.decision_transformer import DecisionTransformerConfig
+from seqrl.delayed import Untold
 from seqrl.environments import Envs, levels
+from seqrl.environments.locomotion import make_robots, robot_of
 from seqrl.evaluation import EPISODES, ROWS, Evaluation, evaluate
 from seqrl.imitation import BCConfig, RvSConfig
 from seqrl.iql import IQLConfig
@@ -72,20 +75,44 @@ class Trained:
     ) -> Evaluation:
         """Episodes on the environment that the model was made for, or another; see `evaluate`."""
         name, policy = env or self.env, self.policy(target)
+        data = self.card["data"]  # a dataset may show other observations than the level does
+        if data.get("rewards") == "delayed":
+            policy = Untold(policy)
         try:
             levels.resolve(name)
         except ValueError:
-            if name not in gym.registry:
+            envs = _no_grid(name, min(ROWS, max(1, episodes)))
+            if envs is None:
                 raise
-            rows = min(ROWS, max(1, episodes))
-            envs = Envs([gym.make(name) for _ in range(rows)])
             return evaluate(policy, envs, episodes, seed, stream=stream)
-        data = self.card["data"]  # a dataset may show other observations than the level does
         grid = {key: data[key] for key in ("reward", "view") if name == self.env and key in data}
         return evaluate(policy, name, episodes, seed, stream=stream, **grid)
 
 
-def load(path: Path | str) -> Trained:
+def _no_grid(name: str, rows: int) -> Envs | None:
+    """Robots, or what else Gymnasium knows by that name; None where it knows nothing."""
+    if robot := robot_of(name):
+        return make_robots(robot, rows)
+    return Envs([gym.make(name) for _ in range(rows)]) if name in gym.registry else None
+
+
+def choose_device(env: str | None, asked: str | None = None) -> torch.device:
+    """What is asked for; else a GPU for robots where there is one, and for all others the CPU.
+
+    On it the records of the grid worlds were made. ValueError for a device that is not there.
+    """
+    if asked is None:
+        robot = env is not None and robot_of(env)
+        return torch.device("cuda" if robot and torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # an unknown one; PyTorch without CUDA
+        raise ValueError(f"there is no device {asked!r} here; there is cpu.") from error
+    return device
+
+
+def load(path: Path | str, device: torch.device | str = "cpu") -> Trained:
     """A trained model from its checkpoint; CheckpointError for a file that is none."""
     _, card = checkpoints.load(path)
     described = card.get("model", {})
@@ -100,4 +127,4 @@ def load(path: Path | str) -> Trained:
             f"{path} has a config that does not fit: {error}."
         ) from error
     card = checkpoints.load_model(path, model)
-    return Trained(model.eval(), card)
+    return Trained(model.to(device).eval(), card)

@@ -366,7 +366,7 @@ def test_results_refuses_in_a_sentence(tmp_path, capsys):
     assert "no record of a run" in refused(capsys, "results", tmp_path / "nowhere")
     record = {"method": "bc", "dataset": "A", "seed": 0, "config": {}, "scores": {"success": 1.0}}
     results.write({**record, "episodes": {}}, tmp_path)
-    assert "'speed' is not a score" in refused(capsys, "results", tmp_path, "--score", "speed")
+    assert "has the score 'speed'" in refused(capsys, "results", tmp_path, "--score", "speed")
     told = refused(capsys, "results", tmp_path, "--rows", "seed", "--columns", "seed")
     assert "both seed" in told
     (tmp_path / "a.json").write_text("[]")

@@ -178,7 +178,7 @@ def test_a_summary_is_json_with_intervals():
     summary = json.loads(json.dumps(found.summary(), allow_nan=False))
     assert set(summary) == {
         *("success", "success_ci", "mean_return", "mean_return_ci"),
-        *("path_ratio", "episodes", "ms_per_action"),
+        *("normalized", "normalized_ci", "path_ratio", "episodes", "ms_per_action"),
     }
     assert summary["episodes"] == 12 and summary["success"] == found.success.mean()
     assert summary["success_ci"] == list(wilson(int(found.success.sum()), 12)[1:])

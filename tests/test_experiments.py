@@ -13,7 +13,8 @@ from worlds import envs
 from seqrl import checkpoints, datasets, evaluation, experiments, results, seeds, trained
 from seqrl.behavior import Random
 from seqrl.checkpoints import CheckpointError
-from seqrl.experiments import METHODS, QUANTILES, load, train, work
+from seqrl.experiments import QUANTILES, load, train, work
+from seqrl.methods import METHODS, Method
 from seqrl.policies import PolicyError
 from seqrl.rollout import rollout
 from seqrl.settings import GRID, KEY_TO_DOOR, Setting
@@ -65,6 +66,9 @@ def forward(model, data):
         ("KeyToDoor/random-1000", ("KeyToDoor/random", 1000)),
         ("BabyAI-GoToLocal-v0/expert-7", ("BabyAI-GoToLocal-v0/expert", 7)),
         ("mujoco/hopper/medium-v0", ("mujoco/hopper/medium-v0", None)),
+        ("hopper/expert", ("hopper/expert", None)),
+        ("hopper/medium-replay", ("hopper/medium-replay", None)),
+        ("hopper/medium-replay-20", ("hopper/medium-replay", 20)),
         ("FOLDER/run-12", ("FOLDER/run-12", None)),
     ],
 )
@@ -123,7 +127,7 @@ def test_an_unknown_method_is_refused(data, tmp_path):
     with pytest.raises(ValueError, match="unknown method 'ppo'; there are bc, bc10"):
         train("ppo", data, 0, TINY, tmp_path)
     with pytest.raises(ValueError, match="percent must be above 0"):
-        experiments.Method("none", METHODS["bc"].config, 0)
+        Method("none", METHODS["bc"].config, 0)
 
 
 # ---------------------------------------------------------------------------------------- training
@@ -359,7 +363,7 @@ def test_a_record_has_all_that_is_to_be_known(runs, tmp_path):
     (record, folder), _ = runs[0]
     assert set(record) == {
         *("method", "dataset", "seed", "config", "scores", "episodes", "seconds", "setting"),
-        *("parameters", "target_return", "targets_tried", "checkpoint"),
+        *("parameters", "target_return", "targets_tried", "checkpoint", "device"),
         *("versions", "commit", "hardware", "time"),
     }
     assert (record["method"], record["dataset"], record["seed"]) == ("dt", DATA, 1)
@@ -412,6 +416,6 @@ def test_a_method_without_a_target_tries_none(tmp_path):
 
 def test_a_method_may_have_a_learning_rate_of_its_own():
     data = experiments.dataset("GoToLocalS7N5/mixed-4")
-    assert experiments.setting(data, {}, "tt").lr == experiments.METHODS["tt"].other["lr"] == 3e-3
+    assert experiments.setting(data, {}, "tt").lr == METHODS["tt"].other["lr"] == 3e-3
     assert experiments.setting(data, {}, "dt").lr == experiments.setting(data, {}).lr == 1e-3
     assert experiments.setting(data, {"lr": 0.5}, "tt").lr == 0.5
