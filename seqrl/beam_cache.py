@@ -86,10 +86,9 @@ class Cached:
         end = first + self.next  # (E, 1)
         x = x.gather(1, (end - 1)[..., None].expand(-1, -1, x.shape[-1]))  # (E, 1, D)
         self.logits = model.head(x, self.N)
-        place = torch.arange(T, device=x.device)
-        shown = place[(place < first) | ((place - first) % self.C != model.layout.value)]
-        self.keys, self.values = (kept[:, :, :, shown] for kept in (cache.keys, cache.values))
-        padding = shown >= end  # (E, shown)
+        hidden = range(first + model.layout.value, T, self.C)
+        self.keys, self.values = (_without(kept, hidden, T, 3) for kept in (cache.keys, cache.values))
+        padding = _without(torch.arange(T, device=x.device), hidden, T, 0) >= end  # (E, shown)
         padded = not recording() and bool(padding.any())  # what is recorded has no padding
         self.padding = padding[:, None, None] if padded else None
         if self.world is not None:
@@ -128,6 +127,14 @@ class Cached:
         out = (weights[..., :P] @ self.values[layer]).transpose(1, 2)  # (E, R, heads, d)
         mine = weights[..., P:].transpose(1, 2).flatten(0, 1)[..., None, :]  # (E R, heads, 1, n)
         return out + (mine @ self.own[1, layer, :, :, :n]).view_as(q)
+
+
+def _without(x: Tensor, hidden: range, end: int, dim: int) -> Tensor:
+    """What of x stands along `dim` before `end`, but for some places; by slices, which a CUDA graph
+    can hold.
+    """
+    starts, ends = (0, *(place + 1 for place in hidden)), (*hidden, end)
+    return torch.cat([x.narrow(dim, a, b - a) for a, b in zip(starts, ends)], dim)
 
 
 class _Fused:
