@@ -4,9 +4,9 @@
 
 The expert is the best of the last fifth of the snapshots. Medium is the closest to a third of the
 expert's normalized score, of those up to the first that reaches it. The replay's are eight steps
-from there back to 0, at equal distances; 0 is uniformly random, as the learner's own first steps
-are. Weights are rounded to float16 before they are scored. The card tells all scores; those of the
-chosen snapshots are from other episodes than those that they were chosen by.
+from there back to 0, at equal distances, or as many as there are; 0 is uniformly random, as the
+learner's own first steps are. Weights are rounded to float16 before they are scored. The card tells
+all scores; those of the chosen snapshots are from other episodes than those they were chosen by.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ KINDS = ("random", "medium", "medium-replay", "medium-expert", "expert")
 STEPS = 1_000_000  # of each policy's part
 REPLAY_STEPS = {"hopper": 400_000, "walker2d": 300_000, "halfcheetah": 200_000}
 ROWS = 8  # environments side by side; the trajectories do not depend on it
-CHUNK = 32_000  # steps that a process makes at a time, about
+CHUNK = 16_000  # steps that a process makes at a time, about
 APART = 1_000_000  # between the episode numbers of two snapshots of a mixture
 
 
