@@ -144,7 +144,7 @@ def _told(found: dict[str, Any], tested: Any) -> str:
 def _add_train(commands: Any) -> None:
     text = "Train a method by the book's protocol, choose its target, test it, write a record."
     parser = commands.add_parser("train", help=text, description=text)
-    parser.add_argument("method", metavar="METHOD", help="bc, bc10, bc25, bc50, rvs, iql, dt")
+    parser.add_argument("method", metavar="METHOD", help="bc, bc10, bc25, bc50, rvs, iql, dt, tt")
     parser.add_argument(
         "dataset",
         metavar="DATASET",
@@ -258,7 +258,7 @@ def _results(a: argparse.Namespace) -> int:
 
     if a.rows == a.columns:
         raise ValueError(f"--rows and --columns are both {a.rows}.")
-    records = results.read_all(a.folder)
+    records = [{**run, "method": results.called(run)} for run in results.read_all(a.folder)]
     if not records:
         raise ValueError(f"there is no record of a run in {a.folder}.")
     score = a.score
@@ -274,8 +274,8 @@ def _results(a: argparse.Namespace) -> int:
         print(json.dumps([{name: _cell(x) for name, x in row.items()} for row in rows], indent=1))
     else:
         write = results.markdown if a.format == "markdown" else results.html
-        percent = score == "success"
-        print(write(rows, scale=100 if percent else 1, digits=1 if percent else 2))
+        digits = 1 if score in ("success", "normalized") else 2
+        print(write(rows, scale=100 if score == "success" else 1, digits=digits))
     return 0
 
 

@@ -151,6 +151,11 @@ def read_all(folder: Path | str, **equal: Any) -> list[Row]:
     return records
 
 
+def called(run: Row) -> str:
+    """The method, and what the run's config has replaced, as a row of a table is called."""
+    return " ".join([run["method"], *(f"{name}={x}" for name, x in run["config"].items())])
+
+
 def shipped() -> Path:
     """The folder of the records that come with the package: the book's sweeps."""
     return Path(__file__).parent / "assets" / "records"

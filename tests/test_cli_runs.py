@@ -342,6 +342,16 @@ def test_sweep_then_results(spec, capsys, monkeypatch):
     assert "| dt | 1.50 | 1.50 |" in capsys.readouterr().out  # one seed has no interval
 
 
+def test_runs_with_another_config_are_another_row(tmp_path, capsys):
+    for config, success in (({}, [1, 1]), ({"steps": 9, "bins": "uniform"}, [0, 0])):
+        record = {"method": "dt", "dataset": "A", "seed": 0, "config": config, "scores": {}}
+        results.write({**record, "episodes": {"success": success}}, tmp_path)
+    assert run("results", tmp_path) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert any(row.startswith("| dt | 100.0 [") for row in rows)
+    assert any(row.startswith("| dt steps=9 bins=uniform | 0.0 [") for row in rows)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seqrl.results import read_all
-from seqrl.sweep import Run, sweep
+from seqrl.sweep import Run, read_spec, sweep
 
 RUNS = [Run("dt", "maze/mixed", seed, {"steps": 3}) for seed in range(3)]
 
@@ -84,6 +84,23 @@ def test_the_deadline_stops_what_runs_and_leaves_the_rest(tmp_path):
     assert [run.seed for run in outcome.done] == [0]
     assert [run.seed for run in outcome.left] == [1, 2]
     assert len(read_all(tmp_path)) == 1
+
+
+def test_a_spec_goes_seed_by_seed_or_block_by_block(tmp_path):
+    blocks = "".join(
+        f'[[runs]]\nmethods = ["{method}"]\ndatasets = ["A"]\nseeds = [0, 1]\n'
+        for method in ("bc", "dt")
+    )
+    path = tmp_path / "spec.toml"
+    path.write_text(blocks)
+    order = [(run.seed, run.method) for run in read_spec(path).runs]
+    assert order == [(0, "bc"), (0, "dt"), (1, "bc"), (1, "dt")]
+    path.write_text(f"blocks_first = true\n{blocks}")
+    order = [(run.seed, run.method) for run in read_spec(path).runs]
+    assert order == [(0, "bc"), (1, "bc"), (0, "dt"), (1, "dt")]
+    path.write_text(f"blocks_first = 1\n{blocks}")
+    with pytest.raises(ValueError, match="blocks_first is true or false, not 1"):
+        read_spec(path)
 
 
 def test_bad_sweeps_are_refused(tmp_path):
