@@ -18,13 +18,19 @@ SUFFIX = "-delayed"  # of a dataset's name
 
 
 def delayed(data: Trajectories) -> Trajectories:
-    """The same episodes with their returns at their last steps, and 0 before; info says so."""
-    rewards = torch.zeros_like(data.rewards)
+    """The same episodes with their returns at their last steps, and 0 before; info says so.
+
+    All end for good when they are paid. Else IQL, which does not learn from the last step of an
+    episode that was cut, would never hear what the longest ones have earned.
+    """
+    rewards, over = torch.zeros_like(data.rewards), torch.zeros_like(data.terminations)
     rewards[data.offsets[1:] - 1] = data.returns
+    over[data.offsets[1:] - 1] = True
     info = {**data.info, "rewards": "delayed"}
     if "dataset" in info:
         info["dataset"] += SUFFIX
-    return replace(data, rewards=rewards, info=info)
+    cut = torch.zeros_like(over)
+    return replace(data, rewards=rewards, terminations=over, truncations=cut, info=info)
 
 
 class Untold:

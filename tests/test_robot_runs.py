@@ -185,10 +185,26 @@ def test_delayed_reward_is_the_same_return_at_the_last_step(data):
     last = late.offsets[1:] - 1
     assert torch.equal(late.rewards[last], data.returns) and torch.equal(late.returns, data.returns)
     assert int((late.rewards != 0).sum()) == len(data)
+    assert late.check().terminations[last].all() and not late.truncations.any()
     to_go = late.returns_to_go()
     assert torch.equal(to_go, data.returns[late.episode_of_step])
     assert late.info["dataset"] == "hopper/medium-delayed" and data.info["dataset"][-1] == "m"
     assert torch.equal(experiments.dataset("hopper/medium-delayed").rewards, late.rewards)
+
+
+def test_iql_learns_from_a_reward_at_the_end_of_an_episode_that_was_cut(data):
+    cut = replace(
+        data,
+        terminations=torch.zeros_like(data.terminations),
+        truncations=data.terminations | data.truncations,
+    )
+    size = experiments.setting(data, SIZES, "iql")
+    model = experiments.untrained(METHODS["iql"].config(data, size), 0)
+    losses = []
+    for some in (delayed(cut), delayed(replace(cut, rewards=cut.rewards * 2))):
+        batch = some.windows(5, 64, torch.Generator().manual_seed(0))
+        losses.append(model.losses(batch)["q_loss"].item())
+    assert losses[1] > losses[0]
 
 
 def test_a_policy_of_delayed_data_is_told_no_reward(data, tmp_path):
