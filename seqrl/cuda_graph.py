@@ -45,7 +45,7 @@ def recording() -> bool:
 
 
 def leaves(x: Any) -> Iterator[Tensor]:
-    """The tensors in nested tuples and dictionaries."""
+    """The tensors, of any shape, in nested tuples and dictionaries."""
     if isinstance(x, Tensor):
         yield x
     elif isinstance(x, dict):
