@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,12 @@ def dataset(name: str) -> Trajectories:
     exists = Path(name).exists()
     if name.endswith(SUFFIX) and not exists:
         return delayed(dataset(name.removesuffix(SUFFIX)))
-    match = re.fullmatch(r"(.+/[a-z-]*[a-z])-(\d+)", name)
-    if match and not exists:
-        return datasets.load(match[1], episodes=int(match[2]), progress=False)
-    if robot_of(name) and not exists:
-        with _one_at_a_time(name):
-            return datasets.load(name, episodes=None, progress=False)
-    return datasets.load(name, episodes=SIZES.get(name.rpartition("/")[2]), progress=False)
+    match = None if exists else re.fullmatch(r"(.+/[a-z-]*[a-z])-(\d+)", name)
+    robot = not exists and robot_of(name)
+    size = None if robot else SIZES.get(name.rpartition("/")[2])
+    name, size = (match[1], int(match[2])) if match else (name, size)
+    with _one_at_a_time(name) if robot else nullcontext():
+        return datasets.load(name, episodes=size, progress=False)
 
 
 @contextmanager

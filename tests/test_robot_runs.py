@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock, Timeout
 
 from seqrl import experiments, results
 from seqrl.cli import main
@@ -230,6 +231,27 @@ def test_a_policy_of_delayed_data_is_told_no_reward(data, tmp_path):
 
 
 # ------------------------------------------------------------------------------- devices, the sweep
+
+
+def test_only_one_process_at_a_time_makes_a_robots_data(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQRL_HOME", str(tmp_path))
+    held = []
+
+    def load(name, episodes, progress):
+        lock = FileLock(tmp_path / "locks" / "hopper-medium.lock", is_singleton=False)
+        with pytest.raises(Timeout):
+            lock.acquire(timeout=0)
+        held.append((name, episodes))
+        return data
+
+    monkeypatch.setattr(experiments.datasets, "load", load)
+    for name in ("hopper/medium", "hopper/medium-7", "hopper/medium-7-delayed"):
+        experiments.dataset(name)
+    assert held == [("hopper/medium", None), ("hopper/medium", 7), ("hopper/medium", 7)]
+    FileLock(tmp_path / "locks" / "hopper-medium.lock").acquire(timeout=0).lock.release()
+    monkeypatch.setenv("SEQRL_HOME", "/proc/nowhere")
+    monkeypatch.setattr(experiments.datasets, "load", lambda *_, **__: data)
+    assert experiments.dataset("hopper/medium") is data  # where nothing is kept, nobody waits
 
 
 def test_a_device_is_what_was_asked_for_and_else_fits_the_environment(monkeypatch):
