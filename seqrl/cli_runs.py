@@ -201,15 +201,17 @@ def _add_sweep(commands: Any) -> None:
     parser = commands.add_parser("sweep", help=text, description=text)
     parser.add_argument("spec", type=Path, metavar="SPEC", help="a TOML file with [[runs]] blocks")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="by default what SPEC says")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--jobs", type=int, help="runs at a time; by default 1, with --ray all")
     parser.add_argument("--minutes", type=float, help="then stop; what is left can be done later")
     parser.add_argument("--dry-run", action="store_true", help="list the runs and do none")
     _add_device(parser)
+    parser.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster: HOST:PORT, or auto")
+    parser.add_argument("--gpus-per-run", type=float, help="with --ray, 0.25: four runs share one")
     parser.set_defaults(run=_sweep, interrupted=AGAIN)
 
 
 def _sweep(a: argparse.Namespace) -> int:
-    from seqrl import experiments
+    from seqrl import experiments, ray_sweep
     from seqrl.sweep import read_spec, sweep
     from seqrl.trained import choose_device
 
@@ -225,15 +227,20 @@ def _sweep(a: argparse.Namespace) -> int:
             config = f" {json.dumps(run.config)}" if run.config else ""
             print(f"{state:<6}{run.method} {run.dataset} seed {run.seed}{config}")
         return 0
-    if a.device:
+    if a.device and not a.ray:
         choose_device(None, a.device)  # a wrong one is told before work begins
-    outcome = sweep(
+    if a.gpus_per_run is not None and not a.ray:
+        raise ValueError("--gpus-per-run is said with --ray.")
+    here: Any = sweep
+    if a.ray:
+        here = partial(ray_sweep.sweep, address=a.ray, gpus=a.gpus_per_run or 0.0)
+    outcome = here(
         spec.runs,
         partial(experiments.work, device=a.device) if a.device else experiments.work,
         out,
-        jobs=a.jobs,
         minutes=a.minutes,
         report=lambda line: print(line, flush=True),
+        **({} if a.jobs is None else {"jobs": a.jobs}),
     )
     print(", ".join(f"{len(runs)} {name}" for name, runs in outcome._asdict().items()))
     return 1 if outcome.failed else 0

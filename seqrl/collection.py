@@ -45,8 +45,9 @@ def collect(
         environment. reward, view: of a grid world; None is the level's default.
     policy: "expert", "noisy" (the expert with `epsilon`), "mixed", "bot" (`epsilon` applies too),
         "random", or a function from `Envs` to a policy.
-    processes: by default all cores for 200 episodes or more, else one. Given functions are called
-        in these processes, so they must be importable from there: with lambdas, ask for one.
+    processes: by default all cores for 200 episodes or more, else one, and never more than the
+        variable SEQRL_PROCESSES says. Given functions are called in these processes, so they must
+        be importable from there: with lambdas, ask for one.
     Raises ValueError for unknown names, NotApplicable where the policy cannot solve the level.
     """
     if isinstance(policy, str) and policy not in POLICIES:
@@ -149,6 +150,7 @@ def mapped(
     function: Callable[[Item], Trajectories], items: Sequence[Item], processes: int
 ) -> Iterator[Iterator[Trajectories]]:
     """The results of a function for each item, in order, from several processes."""
+    processes = min(processes, int(os.environ.get("SEQRL_PROCESSES", processes)))
     if processes == 1 or len(items) == 1:
         yield map(function, items)
         return

@@ -125,12 +125,9 @@ def sweep(
     others. Raises ValueError for runs that are the same.
     """
     folder = Path(folder)
-    if len({run.record for run in runs}) < len(runs):
-        raise ValueError("a sweep has two runs of the same method, dataset, seed and config.")
+    skipped, waiting = to_do(runs, folder)
     if jobs < 1:
         raise ValueError(f"a sweep needs at least one job, not {jobs}.")
-    skipped = [run for run in runs if (folder / run.record).exists()]
-    waiting = [run for run in runs if run not in skipped]
     deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     outcome = Outcome([], skipped, [], [])
     running: list[tuple[Run, BaseProcess]] = []
@@ -143,7 +140,7 @@ def sweep(
                 running.remove((run, process))
                 finished = (folder / run.record).exists()
                 (outcome.done if finished else outcome.failed).append(run)
-                report(_line(run, finished, outcome, len(runs)))
+                report(line(run, finished, outcome, len(runs)))
     finally:
         for _, process in running:
             process.terminate()
@@ -153,6 +150,19 @@ def sweep(
         finished = (folder / run.record).exists()  # in its last moment
         (outcome.done if finished else outcome.left).append(run)
     return outcome
+
+
+def to_do(runs: Sequence[Run], folder: Path) -> tuple[list[Run], list[Run]]:
+    """Those that have a record in `folder`, and the others; ValueError where two are the same."""
+    if len({run.record for run in runs}) < len(runs):
+        raise ValueError("a sweep has two runs of the same method, dataset, seed and config.")
+    done = [run for run in runs if (folder / run.record).exists()]
+    return done, [run for run in runs if run not in done]
+
+
+def scratch(run: Run, folder: Path) -> Path:
+    """The folder of the run's own, for checkpoints."""
+    return folder / "scratch" / Path(run.record).stem
 
 
 def _start(run: Run, work: Callable[[Run, Path], Row], folder: Path, jobs: int) -> BaseProcess:
@@ -177,7 +187,7 @@ def _one(run: Run, work: Callable[[Run, Path], Row], folder: Path) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     error = folder / f"{run.record}.error"
     try:
-        write(work(run, folder / "scratch" / Path(run.record).stem), folder)
+        write(work(run, scratch(run, folder)), folder)
         error.unlink(missing_ok=True)
     except KeyboardInterrupt:  # of the sweep: its checkpoint is written, no word is needed
         sys.exit(130)
@@ -195,7 +205,8 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # `training.fit` leaves a whole checkpoint
 
 
-def _line(run: Run, finished: bool, outcome: Outcome, total: int) -> str:
+def line(run: Run, finished: bool, outcome: Outcome, total: int) -> str:
+    """What a sweep says of a run that is over."""
     count = len(outcome.done) + len(outcome.skipped) + len(outcome.failed)
     state = "done" if finished else f"FAILED, see {run.record}.error"
     return f"[{count}/{total}] {run.method} {run.dataset} seed {run.seed}: {state}"
