@@ -206,7 +206,7 @@ def _add_sweep(commands: Any) -> None:
     parser.add_argument("--dry-run", action="store_true", help="list the runs and do none")
     _add_device(parser)
     parser.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster: HOST:PORT, or auto")
-    parser.add_argument("--gpus-per-run", type=float, help="with --ray, 0.25: four runs share one")
+    parser.add_argument("--gpus-per-run", type=float, default=0.0, help="0.25: four share one")
     parser.set_defaults(run=_sweep, interrupted=AGAIN)
 
 
@@ -229,19 +229,12 @@ def _sweep(a: argparse.Namespace) -> int:
         return 0
     if a.device and not a.ray:
         choose_device(None, a.device)  # a wrong one is told before work begins
-    if a.gpus_per_run is not None and not a.ray:
+    if a.gpus_per_run and not a.ray:
         raise ValueError("--gpus-per-run is said with --ray.")
-    here: Any = sweep
-    if a.ray:
-        here = partial(ray_sweep.sweep, address=a.ray, gpus=a.gpus_per_run or 0.0)
-    outcome = here(
-        spec.runs,
-        partial(experiments.work, device=a.device) if a.device else experiments.work,
-        out,
-        minutes=a.minutes,
-        report=lambda line: print(line, flush=True),
-        **({} if a.jobs is None else {"jobs": a.jobs}),
-    )
+    here: Any = partial(ray_sweep.sweep, address=a.ray, gpus=a.gpus_per_run) if a.ray else sweep
+    work = partial(experiments.work, device=a.device) if a.device else experiments.work
+    told, jobs = partial(print, flush=True), {} if a.jobs is None else {"jobs": a.jobs}
+    outcome = here(spec.runs, work, out, minutes=a.minutes, report=told, **jobs)
     print(", ".join(f"{len(runs)} {name}" for name, runs in outcome._asdict().items()))
     return 1 if outcome.failed else 0
 
