@@ -16,7 +16,7 @@ import time
 import tomllib
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -158,6 +158,11 @@ def to_do(runs: Sequence[Run], folder: Path) -> tuple[list[Run], list[Run]]:
         raise ValueError("a sweep has two runs of the same method, dataset, seed and config.")
     done = [run for run in runs if (folder / run.record).exists()]
     return done, [run for run in runs if run not in done]
+
+
+def idle(run: Run, scratch: Path) -> Row:
+    """A run that does nothing: what it takes is what the sweep itself takes."""
+    return {**asdict(run), "scores": {}, "episodes": {}}
 
 
 def scratch(run: Run, folder: Path) -> Path:
