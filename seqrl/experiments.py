@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock  # PyTorch brings it
 
 from seqrl import checkpoints, datasets, results
 from seqrl.augment import augment
