@@ -87,7 +87,9 @@ class Cached:
         x = x.gather(1, (end - 1)[..., None].expand(-1, -1, x.shape[-1]))  # (E, 1, D)
         self.logits = model.head(x, self.N)
         hidden = range(first + model.layout.value, T, self.C)
-        self.keys, self.values = (_without(kept, hidden, T, 3) for kept in (cache.keys, cache.values))
+        self.keys, self.values = (
+            _without(kept, hidden, T, 3) for kept in (cache.keys, cache.values)
+        )
         padding = _without(torch.arange(T, device=x.device), hidden, T, 0) >= end  # (E, shown)
         padded = not recording() and bool(padding.any())  # what is recorded has no padding
         self.padding = padding[:, None, None] if padded else None
