@@ -10,6 +10,9 @@ from seqrl.rollout import Step, rollout
 HOPPER = ROBOTS["hopper"]
 
 
+SHIPPED = actors.ROBOTS
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(actors, "ROBOTS", tmp_path)
@@ -94,3 +97,26 @@ def test_a_file_that_is_not_the_robots_is_told_with_the_command_that_mends_it(fo
             actors.card(HOPPER)
         assert "pip install --force-reinstall --no-deps seqrl" in str(told.value)
         robots.write(folder)
+
+
+@pytest.mark.parametrize("name", ROBOTS)
+def test_what_ships_is_whole_and_its_card_tells_how_it_was_made(name, monkeypatch):
+    monkeypatch.setattr(actors, "ROBOTS", SHIPPED)
+    card = actors.card(ROBOTS[name])
+    kinds, recipe = card["model"], card["recipe"]
+    assert {"algorithm", "seed", "steps"} <= recipe.keys()
+    used = {kinds["medium"], kinds["expert"], *kinds["replay"]}
+    assert used == set(kinds["snapshots"]) == {int(steps) for steps in card["scores"]} | {0}
+    assert kinds["replay"] == sorted(kinds["replay"]) and kinds["replay"][0] == 0
+    assert kinds["replay"][-1] == kinds["medium"] < kinds["expert"] <= recipe["steps"]
+    assert all(score["episodes"] >= 50 for score in card["scores"].values())
+    envs = make_robots(name, 1)
+    for steps in used - {0}:
+        layers = actors.network(ROBOTS[name], steps)
+        assert [weight.shape[1] for weight, _ in layers[2:]] == [envs.action_space.shape[0]] * 2
+
+
+def test_all_policies_together_stay_small():
+    files = list(SHIPPED.iterdir())
+    assert {path.stem for path in files} == set(ROBOTS)
+    assert sum(path.stat().st_size for path in files) < 3_000_000
