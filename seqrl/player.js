@@ -8,6 +8,7 @@ document.querySelectorAll(".seqrl-player:not(.on)").forEach((root) => {
     agent: find(".agent", world), turn: find(".turn", world), read: find(".read", world),
     timed: [...world.querySelectorAll("[data-from]")],
     trail: [...world.querySelectorAll("[data-at]")],
+    lines: [...world.querySelectorAll("[data-limb]")], scenery: find(".scenery", world),
   }));
   let shown = worlds, last = 0, now = 0, timer = 0;
 
@@ -26,12 +27,21 @@ document.querySelectorAll(".seqrl-player:not(.on)").forEach((root) => {
       world.agent.style.transform = `translate(${x + 0.5}px, ${y + 0.5}px)`;
       world.turn.style.transform = `rotate(${90 * quarters}deg)`;
     }
+    if (world.limbs) {
+      for (const line of world.lines) ["x1", "y1", "x2", "y2"].forEach((end, i) => {
+        line.setAttribute(end, world.limbs[t][4 * line.dataset.limb + i]);
+      });
+      world.scenery.setAttribute("transform", `translate(${-world.camera[t]} 0)`);
+    }
     for (const part of world.timed) {
       const there = Number(part.dataset.from) <= t && t < Number(part.dataset.to);
       part.setAttribute("visibility", there ? "visible" : "hidden");
     }
     for (const stroke of world.trail) stroke.classList.toggle("past", Number(stroke.dataset.at) <= t);
     if (world.words) world.said.textContent = world.words[t];
+    if (world.chips) world.read.replaceChildren(
+      ...world.chips.filter(([, , values]) => values[t])
+        .map(([name, label, values]) => chip(name, label, values[t])));
     if (world.go) world.read.replaceChildren(...(t < world.last
       ? [chip("go", "return-to-go ", world.go[t]), chip("do", "", world.names[world.actions[t]])]
       : [chip("end", "", world.end)]));
