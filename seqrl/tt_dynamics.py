@@ -115,18 +115,20 @@ def imagine(
     sequences: Callable[..., Sequences] = Cached,
     draw: torch.Generator | None = None,
 ) -> Tensor:
-    """Tokens (E, H, C) that a model says follow a prefix under actions (E, H), given as tokens.
+    """Tokens (E, H, C) that a model says follow a prefix under actions, given as tokens.
 
-    Every other token is the likeliest, or with `draw` a random one. The first transition has the
-    present state. A sequence that has said stop stays so.
+    actions: (E, H), or (E, H, M) where one has several columns. Every other token is the likeliest,
+    or with `draw` a random one. The first transition has the present state. A sequence that has
+    said stop stays so.
     """
-    N, C, stop = model.layout.N, model.layout.C, model.stop
-    E, H = actions.shape
+    N, M, C, stop = model.layout.N, model.layout.M, model.layout.C, model.stop
+    E, H = actions.shape[:2]
+    given = actions.view(E, H, M)
     said = sequences(model, prefix, H)
     over = torch.zeros(E, 1, dtype=torch.bool, device=actions.device)
     for i in range(N, H * C):
-        if i % C == N:
-            token = actions[:, i // C, None]
+        if N <= i % C < N + M:
+            token = given[:, i // C, i % C - N, None]
         elif draw is None:
             token = said.logits.argmax(-1)
         else:

@@ -1,0 +1,156 @@
+"""The robots' runs as tables: which records there are, what they score, and who is ahead of whom.
+
+The same cell may have been run at several sizes. What is shown is the one with the most updates,
+and of those the one with the most seeds; a cell without a run stays empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from seqrl import comparison, published
+from seqrl.environments.locomotion import normalized
+from seqrl.intervals import Interval, paired_difference
+from seqrl.results import Row
+
+DATASETS = published.ROBOT_DATASETS
+METHODS = {"bc": "BC", "bc10": "10 %BC", "rvs": "RvS", "iql": "IQL", "dt": "DT", "tt": "TT"}
+SCORE = "normalized"
+LATE = "-delayed"  # behind the name of data whose reward comes at the end
+VARIED = ("bins",)  # of a config: what a study varies, while all else are sizes
+
+
+class Ahead(NamedTuple):
+    """Whether one method is ahead of another on a dataset, by their test episodes."""
+
+    dataset: str
+    difference: Interval
+
+    @property
+    def verdict(self) -> str:
+        """In words: "ahead", "behind", or "level" where the interval holds zero."""
+        if self.difference.low > 0:
+            return "ahead"
+        return "behind" if self.difference.high < 0 else "level"
+
+
+def runs(records: Iterable[Row], method: str, dataset: str, **varied: Any) -> list[Row]:
+    """The runs of a cell, one a training seed, in the order of the seeds; none where there is none.
+
+    varied: one of `VARIED` that a run's config must have so; others must not be in it.
+    """
+    groups: dict[str, list[Row]] = {}
+    for run in records:
+        if run["method"] != method or run["dataset"] != dataset or SCORE not in run["scores"]:
+            continue
+        if any(run["config"].get(name) != varied.get(name) for name in VARIED):
+            continue
+        groups.setdefault(json.dumps(run["config"], sort_keys=True), []).append(run)
+    if not groups:
+        return []
+    best = max(groups.values(), key=lambda group: (updates(group[0]), len(group)))
+    return sorted(best, key=lambda run: run["seed"])
+
+
+def updates(run: Row) -> int:
+    """How many updates a run was trained for; 0 where its record does not say."""
+    return int(run.get("setting", {}).get("steps", run["config"].get("steps", 0)))
+
+
+def scores(
+    records: Iterable[Row],
+    methods: Mapping[str, str] = METHODS,
+    datasets: Iterable[str] = DATASETS,
+) -> list[dict[str, str]]:
+    """A row a dataset, a column a method, each a mean normalized score with its interval.
+
+    The last row is the mean over all datasets, of methods that have them all.
+    """
+    known, datasets = list(records), list(datasets)
+    rows = [{"dataset": name} for name in datasets]
+    mean = {"dataset": "mean"}
+    for key, title in methods.items():
+        found = [comparison.score(runs(known, key, name), SCORE) for name in datasets]
+        for row, cell in zip(rows, found):
+            row[title] = comparison.text(cell)
+        every = [cell.estimate for cell in found if cell]
+        mean[title] = f"{np.mean(every):.1f}" if len(every) == len(found) else comparison.DASH
+    return [*rows, mean]
+
+
+def papers(columns: Mapping[str, str], datasets: Iterable[str] = DATASETS) -> list[dict[str, str]]:
+    """The same table of published numbers; columns: of `published.ROBOTS`, to its title."""
+    datasets = list(datasets)
+    each = {title: published.robots(name) for name, title in columns.items()}
+    rows = [{"dataset": d} | {t: f"{x[d]:.1f}" for t, x in each.items()} for d in datasets]
+    mean = {t: f"{np.mean([x[d] for d in datasets]):.1f}" for t, x in each.items()}
+    return [*rows, {"dataset": "mean"} | mean]
+
+
+def ahead(
+    records: Iterable[Row], method: str, other: str, datasets: Iterable[str] = DATASETS
+) -> list[Ahead]:
+    """The difference of two methods on each dataset that both have run, over their common seeds.
+
+    Episodes are paired, as they begin alike; where one has fewer, those count that both have.
+    """
+    known, found = list(records), []
+    for dataset in datasets:
+        each = [{r["seed"]: r for r in runs(known, m, dataset)} for m in (method, other)]
+        seeds = sorted(each[0].keys() & each[1].keys())
+        if not seeds:
+            continue
+        pairs = [[np.array(x[s]["episodes"][SCORE], float) for s in seeds] for x in each]
+        n = min(len(values) for x in pairs for values in x)
+        a, b = (np.array([values[:n] for values in x]) for x in pairs)
+        found.append(Ahead(dataset, paired_difference(a, b)))
+    return found
+
+
+def asked(cell: Sequence[Row]) -> list[dict[str, Any]]:
+    """What was asked for and what was reached, in normalized scores, from `targets_tried`.
+
+    A row a target, with one number a training seed.
+    """
+    rows: dict[float, list[float]] = {}
+    for run in cell:
+        for tried in run.get("targets_tried", []):
+            reached = tried.get(SCORE, normalized(run["dataset"], tried["mean_return"]))
+            rows.setdefault(float(tried["target_return"]), []).append(float(reached))
+    name = cell[0]["dataset"] if cell else ""
+    return [
+        {"target": target, "asked": float(normalized(name, target)), "reached": each}
+        for target, each in sorted(rows.items())
+    ]
+
+
+def delayed(
+    records: Iterable[Row], methods: Mapping[str, str], datasets: Iterable[str]
+) -> list[dict[str, str]]:
+    """A row a method and dataset: with rewards at every step, at the end, and the difference."""
+    known, rows = list(records), []
+    for dataset in datasets:
+        for key, title in methods.items():
+            step, end = (runs(known, key, name) for name in (dataset, dataset + LATE))
+            if not end:
+                continue
+            cells = [comparison.score(cell, SCORE) for cell in (step, end)]
+            row = {"dataset": dataset, "method": title}
+            row |= dict(zip(("every step", "at the end"), map(comparison.text, cells)))
+            row["difference"] = comparison.text(lost(step, end), sign=True)
+            rows.append(row)
+    return rows
+
+
+def lost(step: Sequence[Row], end: Sequence[Row]) -> Interval | None:
+    """What a late reward changes of a method's score, over the seeds that both have."""
+    each = [{run["seed"]: run for run in cell} for cell in (end, step)]
+    seeds = sorted(each[0].keys() & each[1].keys())
+    if not seeds:
+        return None
+    a, b = (np.array([x[s]["episodes"][SCORE] for s in seeds], float) for x in each)
+    return paired_difference(a, b) if a.shape == b.shape else None
