@@ -1,4 +1,4 @@
-"""Figures of robots: a gait as on a stroboscope's plate, and two motions over one another."""
+"""Figures of robots: gaits as on a stroboscope's plate, two motions over one another, returns."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from seqrl.style import COLORS, INK, MUTED, PAPER, WIDTH, color
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from seqrl.trajectories import Trajectories
 
 GROUND, REAL = "#eff1f2", "#b3bac1"
 THIN = 0.45  # what was imagined, times the width of what happened
@@ -132,3 +134,24 @@ def overlaid(
     marks = [plt.Line2D([], [], color=paint, lw=6, label=name) for name, paint in names.items()]
     ax.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(marks))
     return ax.figure  # type: ignore[return-value]
+
+
+def returns(datasets: Mapping[str, Trajectories]) -> Axes:
+    """Distributions of a robot's returns, a row a dataset, between D4RL's two reference returns.
+
+    Raises ValueError where the first dataset is no robot's.
+    """
+    from seqrl import plots
+    from seqrl.environments.locomotion import robot_of
+
+    env = str(next(iter(datasets.values())).info.get("env"))
+    robot = robot_of(env)
+    if robot is None:
+        raise ValueError(f"{env!r} has no reference returns: it is no robot of D4RL's.")
+    ax = plots.returns(datasets)
+    top = ax.get_ylim()[1] + 0.12
+    for name, value in (("random, 0", robot.random), ("expert, 100", robot.expert)):
+        ax.axvline(value, color=MUTED, ls=":", lw=1.4, zorder=0)
+        ax.text(value, top, name, ha="center", va="bottom", fontsize=9, color=MUTED)
+    ax.set_ylim(top=top)
+    return ax

@@ -1,7 +1,7 @@
 """The robots' runs as tables: which records there are, what they score, and who is ahead of whom.
 
-The same cell may have been run at several sizes. What is shown is the one with the most updates,
-and of those the one with the most seeds; a cell without a run stays empty.
+The same cell may have been run at several sizes. What is shown is the one with the most seeds, and
+of those the one with the most updates; a cell without a run stays empty.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqrl import comparison, published
+from seqrl.delayed import SUFFIX
 from seqrl.environments.locomotion import normalized
 from seqrl.intervals import Interval, paired_difference
 from seqrl.results import Row
@@ -20,7 +21,6 @@ from seqrl.results import Row
 DATASETS = published.ROBOT_DATASETS
 METHODS = {"bc": "BC", "bc10": "10 %BC", "rvs": "RvS", "iql": "IQL", "dt": "DT", "tt": "TT"}
 SCORE = "normalized"
-LATE = "-delayed"  # behind the name of data whose reward comes at the end
 VARIED = ("bins",)  # of a config: what a study varies, while all else are sizes
 
 
@@ -52,7 +52,7 @@ def runs(records: Iterable[Row], method: str, dataset: str, **varied: Any) -> li
         groups.setdefault(json.dumps(run["config"], sort_keys=True), []).append(run)
     if not groups:
         return []
-    best = max(groups.values(), key=lambda group: (updates(group[0]), len(group)))
+    best = max(groups.values(), key=lambda group: (len(group), updates(group[0])))
     return sorted(best, key=lambda run: run["seed"])
 
 
@@ -135,7 +135,7 @@ def delayed(
     known, rows = list(records), []
     for dataset in datasets:
         for key, title in methods.items():
-            step, end = (runs(known, key, name) for name in (dataset, dataset + LATE))
+            step, end = (runs(known, key, name) for name in (dataset, dataset + SUFFIX))
             if not end:
                 continue
             cells = [comparison.score(cell, SCORE) for cell in (step, end)]

@@ -100,3 +100,13 @@ def test_eq_dt_noise():
 
 def entropy(shares):
     return torch.special.entr(torch.tensor(shares, dtype=torch.float64)).sum()
+
+
+def test_eq_dt_score():
+    from seqrl.environments.locomotion import ROBOTS, normalized
+
+    hopper = ROBOTS["hopper"]
+    for G in (hopper.random, 0.0, 1000.0, hopper.expert, 4000.0):
+        score = 100 * (G - hopper.random) / (hopper.expert - hopper.random)
+        assert normalized("hopper", G) == pytest.approx(score)
+    assert normalized("hopper", hopper.expert) == pytest.approx(100)

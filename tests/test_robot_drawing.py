@@ -14,7 +14,7 @@ import pytest
 
 from seqrl.animations_robots import compared, running
 from seqrl.environments import Envs
-from seqrl.plots_robots import GROUND, capsule, gait, overlaid, pale
+from seqrl.plots_robots import GROUND, capsule, gait, overlaid, pale, returns
 from seqrl.robot_drawing import DRAWN, motion, motion_of, skeleton
 from seqrl.rollout import rollout
 from seqrl.style import PAPER
@@ -239,6 +239,22 @@ def test_two_motions_are_drawn_over_one_another(house, episodes):
     assert [t.get_text() for t in ax.texts] == ["now", "5 steps", "10 steps"]
     thick, thin = (np.ptp(ax.patches[i].get_xy()[:, 0]) for i in (0, LIMBS["Hopper"]))
     assert thin < thick
+
+
+@simulated
+def test_returns_stand_between_those_of_d4rl(house, episodes):
+    data = episodes["Hopper"][0]
+    ax = returns({"medium": data, "expert": data})
+    words = {t.get_text(): t.get_position()[0] for t in ax.texts}
+    assert words["random, 0"] == pytest.approx(-20.272305)
+    assert words["expert, 100"] == pytest.approx(3234.3)
+    assert ax.get_xlim()[0] < -20 and ax.get_xlim()[1] > 3234
+    data.info["env"] = "GoToLocalS7N5"
+    try:
+        with pytest.raises(ValueError, match="'GoToLocalS7N5' has no reference returns"):
+            returns({"medium": data})
+    finally:
+        data.info["env"] = "Hopper-v5"
 
 
 def test_a_capsule_is_all_that_is_near_its_line():
