@@ -10,7 +10,7 @@ import numpy as np
 
 from seqrl.player import Player, player, world
 from seqrl.plots_robots import GROUND, PAINTS, REAL, THIN, pale
-from seqrl.robot_drawing import Motion, motion
+from seqrl.robot_drawing import Motion, meters, motion
 from seqrl.style import INK, MUTED, PAPER, color, minus
 from seqrl.trajectories import Trajectories
 
@@ -75,7 +75,7 @@ def robot(shown: Motion, caption: str, paint: str | None = None) -> str:
         "last": len(shown.times) - 1,
         "limbs": _numbers(shown.limbs).tolist(),
         "camera": camera,
-        "chips": [["do", "", [f"{minus(f'{x:.1f}')} m" for x in shown.x]]],
+        "chips": [["do", "", [meters(x) for x in shown.x]]],
     }
     if shown.returns is not None:
         said = [minus(f"{value:.0f}") for value in shown.returns]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqrl.robot_drawing import Motion
+from seqrl.robot_drawing import Motion, meters
 from seqrl.style import COLORS, INK, MUTED, PAPER, WIDTH, color
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ def gait(
             faint = 0.75 * (1 - (i + 1) / len(at))
             pose(ax, shown, t, pale(paint, faint), pale(INK, faint), -begin)
         _ground(ax, (low, high), top)
-        went = shown.x[at[-1]] - shown.x[at[0]]
+        went = meters(shown.x[at[-1]] - shown.x[at[0]])
         lasted = shown.times[at[-1]] - shown.times[at[0]]
         fell = " and fell" * (shown.fell and at[-1] == len(shown.times) - 1)
-        ax.set_title(f"{name}: {went:.1f} m in {lasted:.1f} s{fell}".replace("-", "−"), fontsize=10,
-                     loc="left", color=INK)  # fmt: skip
+        words = f"{name}: {went} in {lasted:.1f} s{fell}"
+        ax.set_title(words, fontsize=10, loc="left", color=INK)
     return figure
 
 

@@ -142,6 +142,11 @@ def _between(q: np.ndarray, v: np.ndarray, at: np.ndarray, seconds: float) -> np
     return line + seconds * t * (1 - t) * ((1 - t) * v[i] - t * v[j])
 
 
+def meters(x: float) -> str:
+    """A distance in words, with a real minus, and none before a zero."""
+    return f"{round(float(x), 1) + 0.0:.1f} m".replace("-", "−")
+
+
 def limbs(body: Skeleton, q: np.ndarray) -> np.ndarray:
     """Both ends of each capsule, (T, G, 2, 2), x and height in meters, at coordinates (T, nq)."""
     import mujoco

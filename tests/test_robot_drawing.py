@@ -15,7 +15,7 @@ import pytest
 from seqrl.animations_robots import compared, running
 from seqrl.environments import Envs
 from seqrl.plots_robots import GROUND, capsule, gait, overlaid, pale, returns
-from seqrl.robot_drawing import DRAWN, motion, motion_of, skeleton
+from seqrl.robot_drawing import DRAWN, meters, motion, motion_of, skeleton
 from seqrl.rollout import rollout
 from seqrl.style import PAPER
 
@@ -255,6 +255,10 @@ def test_returns_stand_between_those_of_d4rl(house, episodes):
             returns({"medium": data})
     finally:
         data.info["env"] = "Hopper-v5"
+
+
+def test_a_distance_has_a_real_minus_and_none_before_zero():
+    assert [meters(x) for x in (-0.04, 0.0, -0.06, 12.34)] == ["0.0 m", "0.0 m", "−0.1 m", "12.3 m"]
 
 
 def test_a_capsule_is_all_that_is_near_its_line():
