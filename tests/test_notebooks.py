@@ -498,6 +498,13 @@ def test_set_up_leaves_what_colab_brings(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not any(name in " ".join(command[4:]) for name in ("torch", "numpy", "pygame", "tqdm"))
 
 
+def test_set_up_brings_mujoco_where_robots_walk() -> None:
+    plain = colab.setup_source(REPOSITORY, "from seqrl.environments import make_envs")
+    robots = colab.setup_source(REPOSITORY, "make_robots('hopper', 2)")
+    assert plain == colab.setup_source(REPOSITORY) and "mujoco" not in plain
+    assert all(f'"{name}": ' in robots for name in ("mujoco", "glfw", "imageio"))
+
+
 def test_set_up_never_names_torch_or_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     (command,) = run_setup(monkeypatch, set())
     assert "pygame-ce" in command
@@ -506,7 +513,8 @@ def test_set_up_never_names_torch_or_numpy(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_set_up_knows_every_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {re.split(r"[\[<>=]", d)[0] for d in project["dependencies"]} - {"torch", "numpy"}
+    names = {re.split(r"[\[<>=]", d)[0] for d in project["dependencies"]}
+    names -= {"torch", "numpy", "filelock"}  # torch itself needs filelock
     known = {re.split(r"[<>=]", d)[0] for d in colab.NEEDS.values()}
     assert names <= known
 

@@ -27,6 +27,8 @@ NEEDS = {
     "PIL": "pillow",
     "tqdm": "tqdm",
 }
+ROBOTS = ("make_robots", "animations_robots")  # in the code of a page that needs these too
+ROBOTS_NEED = {"mujoco": "mujoco>=3", "glfw": "glfw", "imageio": "imageio"}
 SETUP = """\
 # @title Set up: nothing to do where seqrl is installed, otherwise some 20 seconds
 import importlib
@@ -46,9 +48,13 @@ if getattr(find_spec("seqrl"), "origin", None) is None:  # a folder of that name
 """
 
 
-def setup_source(repository: Repository) -> str:
-    """The first code cell: installs `seqrl` from the repository where it is missing."""
-    items = [f'"{module}": "{package}",' for module, package in NEEDS.items()]
+def setup_source(repository: Repository, code: str = "") -> str:
+    """The first code cell: installs `seqrl` from the repository where it is missing.
+
+    code: of the page, which tells what else it needs.
+    """
+    needs = NEEDS | (ROBOTS_NEED if any(word in code for word in ROBOTS) else {})
+    items = [f'"{module}": "{package}",' for module, package in needs.items()]
     lines, row = [], ""
     for item in items:
         if len(row) + len(item) > 80:

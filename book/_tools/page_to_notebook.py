@@ -146,8 +146,9 @@ def _opening(
             cells[0].source = cells[0].source[match.end() :].strip("\n")
             if not cells[0].source:
                 del cells[0]
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     setup = nbformat.v4.new_code_cell(
-        setup_source(page.repository),
+        setup_source(page.repository, code),
         metadata={"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["setup"]},
     )
     return [nbformat.v4.new_markdown_cell(title + badges), setup]
