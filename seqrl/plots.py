@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,13 +99,17 @@ def _below(ax: Axes, text: str) -> None:
     )  # fmt: skip
 
 
-def returns(datasets: Mapping[str, Trajectories], ax: Axes | None = None) -> Axes:
+def returns(
+    datasets: Mapping[str, Trajectories],
+    ax: Axes | None = None,
+    paints: Mapping[str, str] | None = None,
+) -> Axes:
     """Distribution of the episodes' returns, one row a dataset, with the median of each marked.
 
     Heights are shares of episodes, scaled to the tallest bar of each row.
     """
     values = {name: t.returns.numpy(force=True) for name, t in datasets.items()}
-    return _distributions(values, "return of an episode", ax)
+    return _distributions(values, "return of an episode", ax, paints or {})
 
 
 def lengths(datasets: Mapping[str, Trajectories], ax: Axes | None = None) -> Axes:
@@ -113,18 +118,23 @@ def lengths(datasets: Mapping[str, Trajectories], ax: Axes | None = None) -> Axe
     return _distributions(values, "length of an episode (steps)", ax)
 
 
-def _distributions(values: Mapping[str, np.ndarray], xlabel: str, ax: Axes | None) -> Axes:
+def _distributions(
+    values: Mapping[str, np.ndarray],
+    xlabel: str,
+    ax: Axes | None,
+    paints: Mapping[str, str] = MappingProxyType({}),
+) -> Axes:
     import matplotlib.pyplot as plt
 
     if ax is None:
         size = (WIDTH, 0.75 + 0.85 * len(values))
         ax = plt.subplots(figsize=size, layout="constrained")[1]
     edges = _bins(np.concatenate(list(values.values())))
-    for row, (paint, numbers) in enumerate(zip(colors(values), values.values())):
+    for row, (paint, (name, numbers)) in enumerate(zip(colors(values), values.items())):
         base = len(values) - 1 - row
         heights = np.histogram(numbers, edges)[0]
         tops = base + 0.62 * heights / heights.max()
-        ax.stairs(tops, edges, baseline=base, fill=True, color=paint)
+        ax.stairs(tops, edges, baseline=base, fill=True, color=paints.get(name, paint))
         ax.axhline(base, color="#b4b8bd", lw=0.8, zorder=3)
         middle = float(np.median(numbers))
         ax.plot([middle, middle], [base, base + 0.68], color=INK, lw=1.2, solid_capstyle="butt")

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 GROUND, REAL = "#eff1f2", "#b3bac1"
 THIN = 0.45  # what was imagined, times the width of what happened
-PAINTS = {"medium": COLORS["mixed"], "random": COLORS["random"], "expert": COLORS["expert"]}
+PAINTS = {
+    "random": COLORS["random"],
+    "medium-replay": "#9a86b8",  # between random and medium
+    "medium": COLORS["mixed"],
+    "medium-expert": "#92a7d2",  # between medium and expert
+    "expert": COLORS["expert"],
+}
 MARGIN, LEAST = 0.4, 4.5  # meters beside the first and the last pose; and in all
 CORNERS = 9  # of each round end
 
@@ -148,7 +154,7 @@ def returns(datasets: Mapping[str, Trajectories]) -> Axes:
     robot = robot_of(env)
     if robot is None:
         raise ValueError(f"{env!r} has no reference returns: it is no robot of D4RL's.")
-    ax = plots.returns(datasets)
+    ax = plots.returns(datasets, paints=PAINTS)
     top = ax.get_ylim()[1] + 0.12
     for name, value in (("random, 0", robot.random), ("expert, 100", robot.expert)):
         ax.axvline(value, color=MUTED, ls=":", lw=1.4, zorder=0)
