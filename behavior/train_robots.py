@@ -28,14 +28,14 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from seqrl.actors import LARGEST, SMALLEST
 from seqrl.cuda_graph import Replay
+from seqrl.environments.locomotion import ROBOTS
 
-ROBOTS = {"hopper": "Hopper-v5", "walker2d": "Walker2d-v5", "halfcheetah": "HalfCheetah-v5"}
 ENVS = 16  # side by side: so many steps, then as many updates
 ACTOR, CRITIC = 128, 256  # units in each of two layers
 BATCH, LR, DISCOUNT, AVERAGE = 256, 3e-4, 0.99, 0.005
 RANDOM = 10_000  # steps before the first update
-LOW, HIGH = -20.0, 2.0  # of the logarithm of the deviation
 
 
 class Actor(nn.Module):
@@ -53,7 +53,7 @@ class Actor(nn.Module):
         for layer in self.layers[:-1]:
             x = layer(x).relu()
         mean, log_std = self.layers[-1](x).chunk(2, -1)
-        log_std = log_std.clamp(LOW, HIGH)
+        log_std = log_std.clamp(SMALLEST, LARGEST)
         noise = torch.randn_like(mean)
         raw = mean + log_std.exp() * noise
         log_p = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
@@ -167,7 +167,7 @@ def train(asked: argparse.Namespace) -> None:
     torch.manual_seed(asked.seed)
     torch.set_num_threads(1)
     rng = np.random.default_rng(asked.seed)
-    envs = [gym.make(ROBOTS[asked.robot], disable_env_checker=True) for _ in range(ENVS)]
+    envs = [gym.make(ROBOTS[asked.robot].env, disable_env_checker=True) for _ in range(ENVS)]
     N, M = envs[0].observation_space.shape[0], envs[0].action_space.shape[0]
     high = envs[0].action_space.high  # its low is the same, negative
     sac = SAC(N, M, 1_000_000 // ENVS * ENVS, torch.device(asked.device))
@@ -225,11 +225,11 @@ class Log:
             for name, x in (("weight", weight), ("bias", bias)):
                 self.kept[f"{self.steps}.{i}.{name}"] = x.detach().cpu().clone().contiguous()
         mean = float(np.mean(self.returns[-50:])) if self.returns else float("nan")
-        robot, alpha = self.asked.robot, float(self.sac.log_alpha.exp())
+        robot, alpha = self.asked.robot, self.sac.log_alpha.exp().item()
         print(f"{robot} {self.steps:,} steps, {seconds:.0f} s, {mean:.0f}, {alpha:.3f}", flush=True)
         card = {
             "algorithm": "SAC",
-            "env": ROBOTS[robot],
+            "env": ROBOTS[robot].env,
             "seed": self.asked.seed,
             "steps": self.steps,
             "seconds": round(seconds),

@@ -33,14 +33,17 @@ SEARCH = BeamSearch(beam=32, expand=2, horizon=5, context=CONTEXT)
 PAPER = BeamSearch(beam=128, expand=2, horizon=15, context=CONTEXT)
 
 
-def main() -> None:
+def main() -> list[Row]:
     """Run every benchmark of this file and print its rows."""
+    rows: list[Row] = []
     parts = [speeds, exactness, memory]
     if torch.cuda.is_available():
         parts.append(on_gpu)
     for benchmark in parts:
         for name, value, unit in benchmark():
+            rows.append((name, value, unit))
             print(f"{name:<58} {value:>9,.4g} {unit}", flush=True)
+    return rows
 
 
 def made(device: str = "cpu", context: int = 10) -> TrajectoryTransformer:

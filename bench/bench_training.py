@@ -29,13 +29,16 @@ UPDATES = {"cpu": 10, "cuda": 400}  # in a turn
 TURNS = 3
 
 
-def main() -> None:
-    """Print the rows of the CPU and, where there is one, of the GPU."""
+def main() -> list[Row]:
+    """Print the rows of the CPU and, where there is one, of the GPU; returns the last ones."""
+    rows: list[Row] = []
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
         print(f"{name}, {choose_precision(device)}")
-        for row, value, unit in (*on(device), *(together() if device == "cuda" else ())):
+        rows = [*on(device), *(together() if device == "cuda" else ())]
+        for row, value, unit in rows:
             print(f"{row:<58} {value:>11,.4g} {unit}", flush=True)
+    return rows
 
 
 def on(device: str) -> list[Row]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqrl.player import Player, player, world
-from seqrl.plots_robots import GROUND, PAINTS, REAL, THIN, pale
+from seqrl.plots_robots import GROUND, PAINTS, REAL, THIN, last_word, pale
 from seqrl.robot_drawing import Motion, meters, motion
 from seqrl.style import INK, MUTED, PAPER, color, minus
 from seqrl.trajectories import Trajectories
@@ -37,7 +37,7 @@ def running(
         raise ValueError(f"{len(episodes)} kinds of data need as many episodes, not {len(chosen)}.")
     moving = [_first(motion(t, i, FRAME), seconds) for t, i in zip(episodes.values(), chosen)]
     last = max(len(m.times) for m in moving) - 1
-    worlds = [robot(m, name, PAINTS.get(_last_word(name))) for m, name in zip(moving, episodes)]
+    worlds = [robot(m, name, PAINTS.get(last_word(name))) for m, name in zip(moving, episodes)]
     return player(
         worlds, last, f"{len(worlds)} robots, {last * FRAME:.1f} seconds", columns=columns,
         milliseconds=round(1000 * FRAME * SLOWER), autoplay=autoplay,
@@ -59,7 +59,8 @@ def compared(
             drawn += _limbs(shown, color(name), color(name), first, thin=True)
         each = _numbers(shown.limbs)
         numbers.append(each[np.minimum(np.arange(last + 1), len(each) - 1)])
-    camera = [_camera(real)[min(t, len(real.times) - 1)] for t in range(last + 1)]
+    middle = _camera(real)
+    camera = [middle[min(t, len(middle) - 1)] for t in range(last + 1)]
     steps = [f"{t} step{'s' * (t != 1)}" for t in range(last + 1)]
     data = {"last": last, "limbs": np.concatenate(numbers, 1).tolist(), "camera": camera}
     data["chips"] = [["do", "after ", steps]]
@@ -97,10 +98,6 @@ def _first(shown: Motion, seconds: float) -> Motion:
     return Motion(
         shown.skeleton, shown.limbs[:kept], shown.x[:kept], shown.times[:kept], returns, False
     )
-
-
-def _last_word(name: str) -> str:
-    return name.replace("/", " ").replace(",", " ").split()[-1]
 
 
 def _numbers(limbs: np.ndarray) -> np.ndarray:

@@ -64,6 +64,8 @@ def _iql(data: Trajectories, size: Setting) -> IQLConfig:
 
 
 def _trajectory_transformer(data: Trajectories, size: Setting) -> TrajectoryTransformerConfig:
+    if size.horizon > size.context:
+        raise ValueError(f"a horizon of {size.horizon} does not fit a context of {size.context}.")
     search = BeamSearch(beam=size.beam, horizon=size.horizon, context=size.horizon)
     return TrajectoryTransformerConfig.for_data(
         data, kind=size.bins, context=size.context, trunk=_four_heads(size), search=search

@@ -58,6 +58,11 @@ def capsule(ends: np.ndarray, radius: float) -> np.ndarray:
     return np.r_[ends[0] + half, ends[1] - half]
 
 
+def last_word(name: str) -> str:
+    """The last word of a name such as "hopper/medium" or "hopper, medium": what has a color."""
+    return name.replace("/", " ").replace(",", " ").split()[-1]
+
+
 def gait(
     motions: Mapping[str, Motion], every: float = 0.2, count: int = 8, start: float = 0.0
 ) -> Figure:
@@ -81,8 +86,7 @@ def gait(
         len(rows), 1, figsize=size, squeeze=False, height_ratios=tops, layout="constrained"
     )
     for ax, (name, shown), begin, top in zip(axes.flat, motions.items(), froms, tops):
-        word = name.replace("/", " ").replace(",", " ").split()[-1]
-        paint = PAINTS.get(word) or color(name)
+        paint = PAINTS.get(last_word(name)) or color(name)
         at = rows[name]
         for i, t in enumerate(at):
             faint = 0.75 * (1 - (i + 1) / len(at))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from seqrl.environments.locomotion import need_mujoco
+
 if TYPE_CHECKING:
     from seqrl.trajectories import Trajectories
 
@@ -23,7 +25,6 @@ DRAWN = {  # robots that move in a plane: the file of the model, and its steps i
     "Walker2d": ("walker2d_v5.xml", 4),
     "HalfCheetah": ("half_cheetah.xml", 5),
 }
-INSTALL = "pip install 'seqrl[locomotion]'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +69,7 @@ def skeleton(env: str) -> Skeleton:
             f"{', '.join(DRAWN)}. MuJoCo itself renders it, where there is OpenGL: "
             f"MUJOCO_GL=egl, gymnasium.make({env!r}, render_mode='rgb_array')."
         )
-    try:
-        import mujoco
-    except ImportError as error:
-        raise ImportError(f"{env} needs MuJoCo: {INSTALL}") from error
+    mujoco = need_mujoco(env)
     file, skipped = DRAWN[name]
     text = (resources.files("gymnasium") / "envs/mujoco/assets" / file).read_text("utf8")
     # How heavy a robot is in all does not show; its deprecated attribute would be complained of.

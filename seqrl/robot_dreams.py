@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,12 +27,16 @@ CONTEXT = 5  # transitions that are remembered; as many as in the paper's planne
 
 
 def held_out(dataset: str, episodes: int, rows: int = 8) -> Trajectories:
-    """Episodes of a dataset's policies, some of each snapshot, begun from seeds of tests."""
+    """At least so many episodes of a dataset's policies, begun from seeds of tests.
+
+    As many of each snapshot; where episodes are fewer than snapshots, of some from first to last.
+    """
     robot = robot_of(dataset)
     if robot is None:
         raise ValueError(f"{dataset!r} is no dataset of a robot.")
     snapshots = robot_data.RobotSource(robot, dataset.partition("/")[2], 0).snapshots()
-    shown = snapshots[:: max(1, len(snapshots) // episodes)][:episodes]
+    spread = np.linspace(0, len(snapshots) - 1, min(episodes, len(snapshots)))
+    shown = [snapshots[i] for i in spread.round().astype(int)]
     envs, each = make_robots(robot, min(rows, episodes)), -(-episodes // len(shown))
     parts = []
     for i, steps in enumerate(shown):
@@ -52,8 +57,10 @@ def imagined(model: Any, batch: Batch, context: int = CONTEXT) -> Tensor:
     """States (B, K, N) of windows: the first `context` + 1 real, the others imagined.
 
     Actions are the real ones, every other token is the likeliest. A robot that is said to have
-    fallen stays where it was.
+    fallen stays where it was. ValueError for a model whose window has no room for a future.
     """
+    if model.config.context < context + 2:
+        raise ValueError(f"a window of {model.config.context} steps has no room to imagine in.")
     model.eval()
     states, rewards = batch.observations["state"].clone(), batch.rewards.clone()
     N, K = model.layout.N, batch.actions.shape[1]

@@ -145,16 +145,6 @@ def delayed(
             cells = [comparison.score(cell, SCORE) for cell in (step, end)]
             row = {"dataset": dataset, "method": title}
             row |= dict(zip(("every step", "at the end"), map(comparison.text, cells)))
-            row["difference"] = comparison.text(lost(step, end), sign=True)
+            row["difference"] = comparison.text(comparison.difference(end, step, SCORE), sign=True)
             rows.append(row)
     return rows
-
-
-def lost(step: Sequence[Row], end: Sequence[Row]) -> Interval | None:
-    """What a late reward changes of a method's score, over the seeds that both have."""
-    each = [{run["seed"]: run for run in cell} for cell in (end, step)]
-    seeds = sorted(each[0].keys() & each[1].keys())
-    if not seeds:
-        return None
-    a, b = (np.array([x[s]["episodes"][SCORE] for s in seeds], float) for x in each)
-    return paired_difference(a, b) if a.shape == b.shape else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from seqrl import checkpoints, experiments, speed
 from seqrl.environments import levels
+from seqrl.environments.locomotion import robot_of
 from seqrl.optimization import Recipe, choose_precision
 from seqrl.results import NEEDED
 from seqrl.settings import Setting, usual
@@ -29,7 +31,9 @@ CHECKPOINTS = ASSETS / "checkpoints"
 LARGEST = 3_000_000  # bytes of a shipped checkpoint
 SHIPPED_METHODS = ("bc", "bc25", "rvs", "iql", "dt", "tt", "leap")
 SHIPPED_LEVELS = ("GoToLocalS8N7", "GoToObjMazeS4", "PickupLoc", levels.KEY_TO_DOOR)
+SHIPPED_ROBOTS = (("dt", "hopper/medium-replay"), ("tt", "hopper/medium-replay"))
 NOT_SHIPPED = {(m, levels.KEY_TO_DOOR) for m in ("tt", "leap")}  # no sweep has them
+NUMBERED = re.compile(r"(.*?)(?:-(\d+))?")  # a kind of data, and how many episodes of it
 SMOKE = {"steps": 10, "episodes": 10}  # of a run that is only to be run through
 SMOKE_DATA = 40  # episodes
 
@@ -51,6 +55,7 @@ def path_of(method: str, env: str, kind: str | None = None, folder: Path = CHECK
 
     kind: of the data, by default `usual_kind(env)`.
     """
+    env = robot.name if (robot := robot_of(env)) else env
     return folder / f"{method}-{env}-{kind or usual_kind(env)}.safetensors"
 
 
@@ -63,16 +68,16 @@ def ship(folder: Path | str, to: Path = CHECKPOINTS) -> Shipment:
     folder = Path(folder)
     files: list[tuple[Path, Path]] = []
     missing: list[Run] = []
-    for method, env in itertools.product(SHIPPED_METHODS, SHIPPED_LEVELS):
-        if (method, env) in NOT_SHIPPED:
-            continue
-        run = Run(method, f"{env}/{usual_kind(env)}", 0)
+    grids = itertools.product(SHIPPED_METHODS, SHIPPED_LEVELS)
+    runs = [(m, f"{env}/{usual_kind(env)}") for m, env in grids if (m, env) not in NOT_SHIPPED]
+    for method, dataset in (*runs, *SHIPPED_ROBOTS):
+        run, (env, _, kind) = Run(method, dataset, 0), dataset.partition("/")
         source = folder / "scratch" / Path(run.record).stem / "model.safetensors"
         if not source.exists() or not (folder / run.record).exists():
             missing.append(run)
             continue
         _check_shippable(source, folder / run.record)
-        files.append((source, path_of(method, env, folder=to)))
+        files.append((source, path_of(method, env, kind, to)))
     if not files:
         raise ValueError(f"{folder} has no finished run of those that are shipped.")
     to.mkdir(parents=True, exist_ok=True)
@@ -150,7 +155,8 @@ def _shipped(run: Run, folder: Path) -> tuple[Trained, str]:
         raise checkpoints.CheckpointError("none is shipped")
     trained = load(path)
     if speed.current() == "smoke":
-        kind, _, number = kind.partition("-")
+        kind, number = NUMBERED.fullmatch(kind).groups()  # type: ignore[union-attr]
+        env = robot.env if (robot := robot_of(env)) else env
         size = usual(env, int(number or experiments.SIZES.get(kind, 0)))
         size = replace(size, **{**experiments.METHODS[run.method].own(env), **run.config})
         sizes: dict[str, Any] = {"encoder": {"width": size.width}}
@@ -175,7 +181,7 @@ def _shipped(run: Run, folder: Path) -> tuple[Trained, str]:
 
 
 def _train(run: Run) -> tuple[Trained, History]:
-    config, name, trials = dict(run.config), run.dataset, experiments.TRIALS
+    config, name, trials = dict(run.config), run.dataset, None
     if speed.current() == "smoke":
         env, _, kind = name.rpartition("/")
         config |= SMOKE

@@ -21,6 +21,7 @@ from seqrl.rollout import rollout
         ("walker2d-medium-v2", "walker2d"),
         ("HalfCheetah-v5", "halfcheetah"),
         ("mujoco/halfcheetah/expert-v0", "halfcheetah"),
+        ("Hopper-v4", None),  # which pays differently
         ("GoToLocalS8N7", None),
         ("mujoco/ant/medium-v0", None),
         ("Hopperx-v5", None),

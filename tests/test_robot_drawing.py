@@ -147,7 +147,7 @@ def test_a_robot_that_is_not_planar_is_told_how_to_be_seen():
 def test_without_mujoco_a_sentence_says_what_to_install(monkeypatch):
     skeleton.cache_clear()
     monkeypatch.setitem(sys.modules, "mujoco", None)
-    with pytest.raises(ImportError, match=r"pip install 'seqrl\[locomotion\]'"):
+    with pytest.raises(ImportError, match=r'pip install "seqrl\[locomotion\]"'):
         skeleton("Hopper-v5")
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from seqrl import checkpoints, datasets, experiments, shipped
+from seqrl.environments.locomotion import robot_of
 from seqrl.results import write
 from seqrl.sweep import Run
 from seqrl.trained import load
@@ -94,6 +95,14 @@ def test_at_smoke_no_data_are_made_for_a_shipped_one(folder, monkeypatch, capsys
     assert "data" not in capsys.readouterr().out.split("(")[1]
 
 
+def test_a_robots_checkpoint_has_the_robots_name(monkeypatch, capsys):
+    kind = "medium-replay"  # which is no number of episodes
+    assert shipped.path_of("dt", "Hopper-v5", kind) == shipped.path_of("dt", "hopper", kind)
+    monkeypatch.setenv("SEQRL_SPEED", "smoke")
+    trained, history = shipped.train_or_load("dt", f"hopper/{kind}")
+    assert history is None and trained.env == "Hopper-v5"
+
+
 def test_at_smoke_what_is_not_shipped_is_run_through(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SEQRL_SPEED", "smoke")
     trained, history = ask(tmp_path, "dt", "mixed", steps=500)
@@ -142,7 +151,7 @@ def test_seed_0_of_a_sweep_is_shipped(swept, tmp_path):
     shipment = shipped.ship(swept, tmp_path / "to")
     assert [path.name for path in shipment.files] == ["bc-PickupLoc-mixed.safetensors"]
     assert load(shipment.files[0]).card["recipe"]["seed"] == 0
-    assert len(shipment.missing) == 7 * 4 - 3  # one is there, two are in no sweep
+    assert len(shipment.missing) == 7 * 4 - 3 + 2  # one is there, two are in no sweep; two robots'
     assert Run("dt", "KeyToDoor/random-10000", 0) in shipment.missing
 
 
@@ -164,5 +173,7 @@ def test_what_is_shipped_is_whole_small_and_seed_0():
     for path in shipped.CHECKPOINTS.glob("*.safetensors"):
         card = load(path).card
         assert path.stat().st_size <= shipped.LARGEST
-        assert path.name.startswith(f"{card['method']}-{card['data']['env']}-")
+        env = card["data"]["env"]
+        env = robot.name if (robot := robot_of(env)) else env
+        assert path.name.startswith(f"{card['method']}-{env}-")
         assert card["recipe"]["seed"] == 0

@@ -47,7 +47,9 @@ def robot_of(name: str) -> Robot | None:
     So of "hopper", "Hopper-v5", "hopper/medium" and "mujoco/hopper/medium-v0".
     """
     named = _NAMED.fullmatch(str(name))
-    return ROBOTS[named[1].lower()] if named else None
+    robot = ROBOTS[named[1].lower()] if named else None
+    versioned = re.fullmatch(r"\w+-v\d+", str(name))  # of which another pays differently
+    return None if robot and versioned and str(name).lower() != robot.env.lower() else robot
 
 
 def make_robots(robot: str | Robot, count: int) -> Envs:
