@@ -26,6 +26,7 @@ def step(states, seeds, first=True):
 
 
 def test_actions_are_those_of_the_network_in_pytorch(folder):
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     robots.write(folder)
     actor = actors.actor(HOPPER, 200, make_robots(HOPPER, 5))
     states = np.random.default_rng(0).normal(size=(5, 11))
@@ -47,6 +48,7 @@ def test_actions_are_those_of_the_network_in_pytorch(folder):
 
 @pytest.mark.parametrize("bias", [-100.0, 100.0])
 def test_the_deviation_is_clipped(bias):
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     layers = actors.layers_of({n: x.numpy() for n, x in robots.tensors("hopper").items()}, 100)
     weight, _ = layers[3]
     layers[2] = (np.zeros_like(layers[2][0]), np.zeros_like(layers[2][1]))
@@ -60,6 +62,7 @@ def test_the_deviation_is_clipped(bias):
 
 @pytest.mark.parametrize("name", ROBOTS)
 def test_an_episode_does_not_depend_on_what_runs_beside_it(name, folder):
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     robots.write(folder, name)
     episodes = 2 if name == "halfcheetah" else 7
     data = []
@@ -71,6 +74,7 @@ def test_an_episode_does_not_depend_on_what_runs_beside_it(name, folder):
 
 
 def test_a_snapshot_that_does_not_ship_is_refused_with_those_that_do(folder):
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     robots.write(folder)
     with pytest.raises(ValueError, match="no snapshot at 150 steps; there are 0, 100, 200, 300"):
         actors.actor(HOPPER, 150, make_robots(HOPPER, 1))
@@ -101,6 +105,7 @@ def test_a_file_that_is_not_the_robots_is_told_with_the_command_that_mends_it(fo
 
 @pytest.mark.parametrize("name", ROBOTS)
 def test_what_ships_is_whole_and_its_card_tells_how_it_was_made(name, monkeypatch):
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     monkeypatch.setattr(actors, "ROBOTS", SHIPPED)
     card = actors.card(ROBOTS[name])
     kinds, recipe = card["model"], card["recipe"]

@@ -46,6 +46,7 @@ def test_the_expert_is_late_and_a_short_way_to_medium_gives_fewer_snapshots(scri
 
 
 def test_what_is_written_acts_and_its_card_tells_what_it_scores(script, tmp_path, monkeypatch):
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     snapshots = tmp_path / "hopper.safetensors"
     about = {"algorithm": "none", "env": "Hopper-v5", "seed": "3"}
     save_file(robots.tensors("hopper", range(0, 400, 100)), snapshots, {"card": json.dumps(about)})

@@ -52,6 +52,7 @@ def test_what_is_no_robot_is_refused_with_those_that_are():
 
 @pytest.mark.parametrize("name", ROBOTS)
 def test_robots_observe_in_single_precision_what_gymnasium_observes(name):
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     envs = make_robots(name, 2)
     assert envs.name == ROBOTS[name].env
     seen = envs.reset_row(1, 7)["state"]
@@ -63,6 +64,7 @@ def test_robots_observe_in_single_precision_what_gymnasium_observes(name):
 
 
 def test_a_robot_that_cannot_fall_is_truncated_and_one_that_falls_terminates():
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     envs = make_robots("halfcheetah", 1)
     runs = rollout(Random(envs), envs, 1, 0)
     assert runs.lengths.tolist() == [MAX_STEPS] and runs.truncations[-1]
@@ -72,6 +74,7 @@ def test_a_robot_that_cannot_fall_is_truncated_and_one_that_falls_terminates():
 
 
 def test_making_one_says_nothing_and_leaves_no_log(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     monkeypatch.chdir(tmp_path)
     make_robots("halfcheetah", 1).close()
     told = capfd.readouterr()

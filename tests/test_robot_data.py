@@ -19,6 +19,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def collect(kind, episodes, processes=1, seed=0):
+    pytest.importorskip("mujoco", reason="needs the extra locomotion")
     return RobotSource(HOPPER, kind, seed).collect(episodes, processes, progress=False)
 
 
