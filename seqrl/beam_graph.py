@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from seqrl.beam_search import BeamSearch, Plan, Prefix, Sequences, check, plan
-from seqrl.cuda_graph import WARM, Replay, shapes
+from seqrl.cuda_graph import DEVICES, WARM, Replay, shapes
 
 
 class Planner:
@@ -29,7 +29,7 @@ class Planner:
     def __call__(self, prefix: Prefix, draws: Tensor) -> Plan:
         """The plans of E prefixes; see `beam_search.plan` for the draws (E, H, R, M)."""
         inputs = (prefix, draws)
-        if not prefix.tokens.is_cuda or not self._alike(prefix):
+        if prefix.tokens.device.type not in DEVICES or not self._alike(prefix):
             return self._search(inputs)
         met = shapes(inputs)
         self._met[met] += 1

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+DEVICES = {"cuda"}  # that record
 WARM = 3  # times that a computation runs before it is recorded, so that all it needs is there
 
 
