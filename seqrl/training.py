@@ -9,12 +9,9 @@ checkpoint holds: training that was killed goes on as if nothing had happened.
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from tqdm import tqdm
 
 from seqrl import checkpoints, cuda_graph
 from seqrl.cuda_graph import Replay
+from seqrl.interruption import random_numbers_kept, signals_wait
 from seqrl.optimization import Recipe, choose_precision, make_optimizer, set_rate
 from seqrl.results import plain
 from seqrl.seeds import derive
@@ -90,7 +88,7 @@ def fit(
     CheckpointError where the checkpoint is that of another model, data set or recipe.
     """
     device = torch.device(device)
-    with _random_numbers_kept(device), _signals_wait() as signals:
+    with random_numbers_kept(device), signals_wait() as signals:
         run = Run(model, trajectories, Recipe(**recipe), seed, device, precision, card or {})
         if checkpoint_path and resume and Path(checkpoint_path).exists():
             run.restore(checkpoint_path)
@@ -147,16 +145,17 @@ class Run:
         self.saved_at = time.monotonic()
 
     def update(self) -> None:
-        """One update of the parameters; nothing is updated where the loss is not finite.
+        """One update of the parameters; on a GPU all of it is one CUDA graph.
 
-        On a GPU the loss is looked at now and then only, and all of an update is one CUDA graph.
+        On a CPU nothing is updated where the loss is not finite; on a GPU that is seen up to 20
+        updates later, and what is saved is always finite.
         """
         start = time.perf_counter()
         self.model.train()
         for group in self.optimizer.param_groups:
             set_rate(group, self.recipe.rate(self.step))
         batch = self.sample(self.generator)
-        replay = self._replay(batch) if self.device.type == "cuda" else None
+        replay = self._replay(batch) if self.device.type in cuda_graph.DEVICES else None
         self._note(replay(batch) if replay else self._gradient(batch))
         if self.step % LOOK.get(self.device.type, 20) == 0:
             self.check_finite(self.step + 1)
@@ -167,13 +166,8 @@ class Run:
 
     def _gradient(self, batch: Any) -> dict[str, Any]:
         """The gradient of the loss, clipped; returns what is noted of it."""
-        half = torch.autocast(
-            self.device.type,
-            torch.bfloat16,
-            enabled=self.precision == "bf16",
-            cache_enabled=self.device.type == "cpu",  # a graph casts the weights anew
-        )
-        with half:
+        half, kept = self.precision == "bf16", self.device.type == "cpu"  # a graph casts anew
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=kept):
             loss, info = self.model.loss(batch)  # type: ignore[operator]
         self.optimizer.zero_grad()
         loss.backward()
@@ -224,7 +218,7 @@ class Run:
     def evaluate(self, hooks: Sequence[Hook]) -> None:
         """Runs the hooks; random numbers that they draw do not change the training."""
         for hook in hooks:
-            with _random_numbers_kept(self.device):
+            with random_numbers_kept(self.device):
                 found = hook(self.step, self.model)
             if found:
                 self.evaluations.append({"step": self.step, **plain(found)})
@@ -266,7 +260,7 @@ class Run:
         self.curves = {name: x.to(self.device) for name, x in groups["curve"].items()}
         self.generator.set_state(groups["random"]["windows"])
         torch.set_rng_state(groups["random"]["cpu"])
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and "cuda" in groups["random"]:  # begun on a CPU: none
             torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
         self.step, self.seconds = card["progress"]["step"], card["progress"]["seconds"]
         self.evaluations, self.saved = card["progress"]["evaluations"], card["sha256"]
@@ -302,35 +296,3 @@ def _bar(run: Run, show: bool) -> Iterator[None]:
                 windows = (run.step - start) * run.recipe.batch / (run.seconds - before)
                 loss = run.curves["loss"][run.step - 1].item()
                 bar.set_postfix_str(f"loss {loss:.4f}, {windows:,.0f} windows/s", refresh=False)
-
-
-def _random_numbers_kept(device: torch.device) -> AbstractContextManager[None]:
-    """Puts the caller's random numbers back afterwards."""
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-
-
-@contextmanager
-def _signals_wait() -> Iterator[list[int]]:
-    """Lets SIGINT and SIGTERM wait for the end of an update; the second one does not wait.
-
-    Yields the list of those that came; they are raised again on the way out.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield []  # only the main thread may choose what a signal does
-        return
-    came: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        came.append(number)
-        signal.signal(number, handlers[number] or signal.SIG_DFL)
-
-    handlers: dict[int, Any] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handlers[number] = signal.signal(number, note)
-    try:
-        yield came
-    finally:
-        for installed, handler in handlers.items():
-            signal.signal(installed, handler or signal.SIG_DFL)
-    for received in came:
-        signal.raise_signal(received)
