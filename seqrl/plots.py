@@ -17,16 +17,7 @@ from seqrl.gridworld import draw, frame
 from seqrl.plots_graph import graph, graph_return_histogram
 from seqrl.plots_tokens import token_layouts
 from seqrl.scenes import scene
-from seqrl.style import (
-    COLORS,
-    INK,
-    MUTED,
-    TOKEN_COLORS,
-    WIDTH,
-    colors,
-    minus,
-    use_style,
-)
+from seqrl.style import COLORS, INK, MUTED, TOKEN_COLORS, WIDTH, colors, minus, use_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -295,10 +286,7 @@ def _staircase(ax: Axes, values: np.ndarray, marked: np.ndarray) -> None:
     for t in marked[marked < count]:
         ax.plot([t, t], [values[t], top], color="#b4b8bd", lw=0.8, zorder=0)
         text = minus(f"{values[t]:.3g}")
-        where: dict[str, Any] = {
-            "textcoords": "offset points",
-            "va": "top",
-            "fontsize": 9,
-            "color": INK,
-        }
-        ax.annotate(text, (t, values[t]), (3, -5), **where)
+        ax.annotate(
+            text, (t, values[t]), (3, -5), textcoords="offset points",
+            va="top", color=INK, fontsize=9,
+        )  # fmt: skip
