@@ -50,7 +50,7 @@ class Claim(NamedTuple):
 
 
 DT, TT, LEAP = "DT", "TT", "LEAP"
-NO_LOCOMOTION = fixed(OPEN, "locomotion is not part of this book yet")
+NO_LOCOMOTION = fixed(OPEN, "one robot and one seed so far: too little to judge")
 CLAIMS = (
     Claim(DT, "matches value learning on locomotion", NO_LOCOMOTION),
     Claim(DT, "and on Atari", fixed(OPEN, "data no longer public; days of GPU time")),
