@@ -44,40 +44,31 @@ def sweep(
 ) -> Outcome:
     """Does every run that has no record in `folder` on a Ray cluster; otherwise as `sweep.sweep`.
 
-    address: HOST:PORT or "auto", from a machine of the cluster. jobs: runs at a time, by default as
-    many as have room. gpus: the part of a GPU that a run takes; runs with 0.25 share one by four.
-    scratch: the same path on every machine. Where they share that disk, a run that was moved goes
-    on from its last checkpoint, else it begins again. Raises ImportError without Ray,
-    ConnectionError where nobody answers, ValueError for what the cluster has no room for.
+    address: HOST:PORT, or "auto" on a machine of the cluster. jobs: runs at a time, else as many as
+    have room. gpus: a run's part of a GPU; with 0.25, four share one. scratch: the same path
+    everywhere. Where that disk is shared, a moved run goes on from its checkpoint, else it begins
+    again. ImportError without Ray, ConnectionError where nobody answers, ValueError without room.
     """
     folder = Path(folder).resolve()
     skipped, waiting = to_do(runs, folder)
     outcome = Outcome([], skipped, [], [])
-    if jobs is not None and jobs < 1:
-        raise ValueError(f"a sweep needs at least one job, not {jobs}.")
-    if not 0 <= gpus <= 1:
-        raise ValueError(f"a run takes a part of a GPU, from 0 to 1, not {gpus:g}.")
+    _check_asked(jobs, gpus)
     if not waiting:
         return outcome
     deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     with _connected(address) as ray:
-        _check_room(ray.cluster_resources(), gpus)
-        # max_calls: a process of its own for every run, as in `sweep.sweep`.
-        task = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=1, max_retries=RETRIES)(_attempt)
+        task = _task(ray, gpus)
         running: dict[Any, Run] = {}
         try:
             while (waiting or running) and time.monotonic() < deadline:
                 while waiting and len(running) < (jobs or len(runs)):
                     run = waiting.pop(0)
                     running[task.remote(run, work, scratch(run, folder))] = run
-                left = max(0.0, min(LOOK, deadline - time.monotonic()))
-                for ref in ray.wait(list(running), timeout=left)[0]:
-                    run = running.pop(ref)
-                    finished = _keep(ray, ref, run, folder)
+                for run, finished in _over(ray, running, folder, deadline):
                     (outcome.done if finished else outcome.failed).append(run)
                     report(line(run, finished, outcome, len(runs)))
         finally:
-            _stop(ray, list(running))
+            outcome.done.extend(_stop(ray, running, folder))
     outcome.left.extend([*running.values(), *waiting])
     return outcome
 
@@ -95,32 +86,72 @@ def _attempt(run: Run, work: Callable[[Run, Path], Row], scratch: Path) -> tuple
 
 def _keep(ray: Any, ref: Any, run: Run, folder: Path) -> bool:
     """Writes the record, or what went wrong beside the records; whether there is a record."""
-    error = folder / f"{run.record}.error"
     try:
         row, wrong = ray.get(ref)
     except ray.exceptions.RayError as lost:  # given up, after some retries
         row, wrong = None, str(lost)
     if row is None:
         folder.mkdir(parents=True, exist_ok=True)
-        error.write_text(wrong)
+        _error(run, folder).write_text(wrong)
         return False
-    write(row, folder)
-    error.unlink(missing_ok=True)
+    _write(row, run, folder)
     return True
 
 
-def _stop(ray: Any, refs: list[Any]) -> None:
-    """Interrupts tasks, as Ctrl-C would, and waits for them."""
-    for ref in refs:
+def _write(row: Row, run: Run, folder: Path) -> None:
+    write(row, folder)
+    _error(run, folder).unlink(missing_ok=True)  # of an earlier sweep
+
+
+def _error(run: Run, folder: Path) -> Path:
+    return folder / f"{run.record}.error"
+
+
+def _over(
+    ray: Any, running: dict[Any, Run], folder: Path, deadline: float
+) -> Iterator[tuple[Run, bool]]:
+    """Waits a while; takes the runs that are over out of `running`, each with: is it done?"""
+    left = max(0.0, min(LOOK, deadline - time.monotonic()))
+    for ref in ray.wait(list(running), timeout=left)[0]:
+        run = running.pop(ref)
+        yield run, _keep(ray, ref, run, folder)
+
+
+def _stop(ray: Any, running: dict[Any, Run], folder: Path) -> list[Run]:
+    """Interrupts tasks, as Ctrl-C would; those that finished all the same, in the last moment."""
+    if not running:
+        return []
+    for ref in running:
         ray.cancel(ref)
-    if refs:
-        ray.wait(refs, num_returns=len(refs), timeout=GRACE)
+    ended, _ = ray.wait(list(running), num_returns=len(running), timeout=GRACE)
+    done = []
+    for ref in ended:
+        try:
+            row, _ = ray.get(ref)
+        except ray.exceptions.RayError:  # it was interrupted
+            continue
+        if row is not None:
+            run = running.pop(ref)
+            _write(row, run, folder)
+            done.append(run)
+    return done
 
 
-def _check_room(found: dict[str, float], gpus: float) -> None:
+def _check_asked(jobs: int | None, gpus: float) -> None:
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"a sweep needs at least one job, not {jobs}.")
+    if not 0 <= gpus <= 1:
+        raise ValueError(f"a run takes a part of a GPU, from 0 to 1, not {gpus:g}.")
+
+
+def _task(ray: Any, gpus: float) -> Any:
+    """What is sent to the cluster; ValueError where it has no room for it."""
+    found = ray.cluster_resources()
     for kind, needed in (("CPU", 1.0), ("GPU", gpus)):
         if found.get(kind, 0.0) < needed:
             raise ValueError(f"the cluster has no {kind}: let a machine with one join, {JOIN}.")
+    # max_calls: a process of its own for every run, as in `sweep.sweep`.
+    return ray.remote(num_cpus=1, num_gpus=gpus, max_calls=1, max_retries=RETRIES)(_attempt)
 
 
 @contextmanager

@@ -142,10 +142,7 @@ def sweep(
                 (outcome.done if finished else outcome.failed).append(run)
                 report(line(run, finished, outcome, len(runs)))
     finally:
-        for _, process in running:
-            process.terminate()
-        for _, process in running:
-            process.join()
+        _stop([process for _, process in running])
     for run in [*(run for run, _ in running), *waiting]:
         finished = (folder / run.record).exists()  # in its last moment
         (outcome.done if finished else outcome.left).append(run)
@@ -185,6 +182,14 @@ def _start(run: Run, work: Callable[[Run, Path], Row], folder: Path, jobs: int) 
         if before is not None:
             os.environ["OMP_NUM_THREADS"] = before
     return process
+
+
+def _stop(processes: list[BaseProcess]) -> None:
+    """Terminates processes, and waits for them."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
 
 
 def _one(run: Run, work: Callable[[Run, Path], Row], folder: Path) -> None:

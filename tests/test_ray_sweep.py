@@ -1,5 +1,6 @@
 """A sweep on a real Ray cluster of two nodes, of which one is killed while it works."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -71,6 +72,13 @@ def endless(run, scratch):
     return _record(run, unfinished=1)
 
 
+def takes_its_last_step(run, scratch):
+    """A run that is done just when the signal comes."""
+    with contextlib.suppress(KeyboardInterrupt):
+        endless(run, scratch)
+    return _record(run)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes with a CPU each; their processes find this file."""
@@ -94,9 +102,11 @@ def test_every_record_arrives_once_though_a_node_is_killed(cluster, tmp_path, mo
 
     def kill(line):
         lines.append(line)
+        limit = time.monotonic() + 60
         while node in cluster.worker_nodes:  # the first record is here; the node has begun a run
             if [node.node_id] in attempts(tmp_path).values():
                 cluster.remove_node(node, allow_graceful=False)
+            assert time.monotonic() < limit, "the node began no run"
             time.sleep(0.05)
 
     first = ray_sweep.sweep(RUNS, hangs_on_a_node, tmp_path, address=cluster.address, report=kill)
@@ -127,6 +137,18 @@ def test_the_deadline_stops_what_runs_and_leaves_the_rest(cluster, tmp_path, mon
     assert (begun / "saved").exists() and not (begun / "went on").exists()
     assert read_all(tmp_path) == []
     assert [len(nodes) for nodes in attempts(tmp_path).values()] == [1, 0, 0]
+
+
+def test_what_finishes_in_the_last_moment_is_kept(cluster, tmp_path, monkeypatch):
+    begun = ray_sweep.scratch(RUNS[0], tmp_path)
+    clock = SimpleNamespace(monotonic=lambda: 100.0 if begun.exists() else 0.0)
+    monkeypatch.setattr(ray_sweep, "time", clock)  # over when the first run has begun
+    (tmp_path / f"{RUNS[0].record}.error").write_text("of an earlier sweep")
+    asked = {"address": cluster.address, "minutes": 1, "jobs": 1}
+    outcome = ray_sweep.sweep(RUNS, takes_its_last_step, tmp_path, **asked)
+    assert outcome == Outcome([RUNS[0]], [], [], RUNS[1:])
+    assert [run["seed"] for run in read_all(tmp_path)] == [0]
+    assert list(tmp_path.glob("*.error")) == []
 
 
 def test_what_the_cluster_has_no_room_for_is_refused(cluster, tmp_path):
