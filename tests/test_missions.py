@@ -49,7 +49,8 @@ def test_every_registered_level_speaks_known_words(seed):
             try:
                 _, level = levels.make_level(env_id)
                 level.reset(seed=seed)
-            except DependencyNotInstalled:  # WaveFunctionCollapse: one mission, below
+            # WaveFunctionCollapse, of one mission (below): without imageio, or its wheel's patterns
+            except (DependencyNotInstalled, FileNotFoundError):
                 continue
         tokens = encode_mission(level.mission)
         assert UNKNOWN not in tokens, level.mission
