@@ -185,13 +185,24 @@ def effects(
 
     asked = [b._replace(returns_to_go=(b.returns_to_go + SHIFT) * b.mask) for b in batches]
     found = {"nothing": changed_to(before), f"R̂ {SHIFT:+.0f}": changed_to(outputs(model, asked))}
-    T = 3 * batches[0].mask.shape[1]
+    lost = knocked_out(model, batches, outputs, seed)
+    return found | {name: changed_to(after) for name, after in lost.items()}
+
+
+def knocked_out(
+    model: DecisionTransformer,
+    batches: Sequence[Batch],
+    outputs: Callable[[DecisionTransformer, Sequence[Batch]], Tensor],
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """What a model puts out, (steps, ...), where R̂ or past actions are resampled or hidden."""
+    found, T = {}, 3 * batches[0].mask.shape[1]
     for part in ("R̂", "a"):
         generator = torch.Generator().manual_seed(derive("test", "resampled", seed))
         with resampled(model, generator, columns(part, T)):
-            found[f"{part} resampled"] = changed_to(outputs(model, batches))
+            found[f"{part} resampled"] = outputs(model, batches)
         with part_hidden(model, part):
-            found[f"{part} hidden"] = changed_to(outputs(model, batches))
+            found[f"{part} hidden"] = outputs(model, batches)
     return found
 
 

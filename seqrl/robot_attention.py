@@ -13,12 +13,9 @@ import torch
 from torch import Tensor
 
 from seqrl.decision_transformer import DecisionTransformer
-from seqrl.dt_attention import LEAST_LOSS, columns, part_hidden
-from seqrl.interventions import resampled
-from seqrl.seeds import derive
+from seqrl.dt_attention import LEAST_LOSS, knocked_out
 from seqrl.windows import Batch
 
-PARTS = ("R̂", "a")  # what is resampled and hidden
 LESS = 0.5  # of the return-to-go, where another is asked for
 
 
@@ -57,11 +54,5 @@ def effects(
 
     asked = [b._replace(returns_to_go=LESS * b.returns_to_go) for b in batches]
     found = {"nothing": effect(before), "half of R̂": effect(outputs(model, asked))}
-    T = 3 * batches[0].mask.shape[1]
-    for part in PARTS:
-        generator = torch.Generator().manual_seed(derive("test", "resampled", seed))
-        with resampled(model, generator, columns(part, T)):
-            found[f"{part} resampled"] = effect(outputs(model, batches))
-        with part_hidden(model, part):
-            found[f"{part} hidden"] = effect(outputs(model, batches))
-    return found
+    lost = knocked_out(model, batches, outputs, seed)
+    return found | {name: effect(after) for name, after in lost.items()}

@@ -24,6 +24,7 @@ from seqrl.beam_search import BeamSearch, Prefix
 from seqrl.encoders import GridEncoderConfig
 from seqrl.grid_tokens import World
 from seqrl.planning import PlanningPolicy
+from seqrl.sharp_start import sharp_start
 from seqrl.token_loss import counted, token_loss
 from seqrl.tokens import Bins, Discretizer, Kind, Layout
 from seqrl.trajectories import Trajectories
@@ -31,8 +32,6 @@ from seqrl.transformer import Transformer, TransformerConfig, causal_mask, init_
 from seqrl.windows import Batch, Windows
 
 TRUNK = TransformerConfig(layers=4, heads=4, width=128, activation="gelu")
-START, SHARPER = 0.5, 4.0  # size of embeddings at first; queries and keys, times the trunk's usual
-WAVE = 100.0  # the longest wave of a place is so many times the shortest
 
 
 @dataclass(frozen=True)
@@ -138,32 +137,14 @@ class TrajectoryTransformer(nn.Module):
         exists = F.pad(self.discretizer.exists, (0, 1))
         exists[0, -1] = True  # only a state's first token may say that the episode is over
         self.register_buffer("exists", exists, persistent=False)
-        self._sharpen()
+        told = [self.embed] if self.goal is None else [self.embed, self.goal]
+        sharp_start(told, self.position, self.trunk)
         self._source: Trajectories | None = None  # what `sample` has cut its windows from
         self.encoder = None if config.encoder is None else config.encoder.build()
         if config.encoder is not None:
             self.norm = nn.LayerNorm(D)
             self.see = nn.Linear(D, D)
             self.see.apply(init_weights)
-
-    @torch.no_grad()
-    def _sharpen(self) -> None:
-        """Starting weights with which attention soon finds a token by its place and column.
-
-        A departure: from the code's small ones attention is still even after 500 updates. Places
-        begin as waves, so that a token some places back looks alike from everywhere.
-        """
-        places, D = self.position.weight.shape
-        speed = torch.exp(-math.log(WAVE) * torch.arange(0, D, 2) / D)  # (D / 2,)
-        angle = torch.arange(places)[:, None] * speed
-        waves = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :D]
-        self.position.weight.copy_(START * waves)
-        for words in (self.embed, self.goal):
-            if words is not None:
-                nn.init.normal_(words.weight, std=START)
-        for name, weight in self.trunk.named_parameters():
-            if name.endswith(("attention.query.weight", "attention.key.weight")):
-                weight.mul_(SHARPER)
 
     def tokens(self, batch: Batch) -> Tensor:
         """Windows as tokens (B, K, C); after the end of an episode the stop token."""
