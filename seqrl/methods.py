@@ -114,7 +114,7 @@ METHODS: dict[str, Method] = {
     "bc50": Method("50 %BC", _cloning, 50),
     "rvs": Method("RvS", _rvs),
     # In bfloat16 a Q of a hundred is known to half a step's reward: too coarse for advantages.
-    "iql": Method("IQL", _iql, robots={"lr": 3e-4}),
+    "iql": Method("IQL", _iql, robots={"lr": 3e-4, "clip": 1e9}),  # the paper clips nothing
     "dt": Method("DT", _decision_transformer, robots=DT_ROBOTS),
     "leap": Method("LEAP", _leap, successful=True, other=LONGER),
     "leap_return": Method("LEAP, return", _leap_with_return, other=LONGER),
