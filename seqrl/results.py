@@ -164,8 +164,8 @@ def shipped() -> Path:
 def made_by(runs: Sequence[Row]) -> str:
     """What made some records, in a sentence: runs, seeds, commits, hardware, days."""
 
-    def all_of(name: str, rather: str = "") -> str:
-        return ", ".join(sorted({str(run.get(rather, run[name])) for run in runs}))
+    def all_of(name: str) -> str:
+        return ", ".join(sorted({str(run[name]) for run in runs}))
 
     if not runs:
         return "Not recorded yet."
@@ -174,7 +174,7 @@ def made_by(runs: Sequence[Row]) -> str:
     count = f"{len(runs)} run" + "s" * (len(runs) > 1)
     return (
         f"Recorded: {count}, training seeds {all_of('seed')}, commit {commits}, "
-        f"{all_of('hardware', 'trained_on')}, {' to '.join(dict.fromkeys((days[0], days[-1])))}."
+        f"{all_of('hardware')}, {' to '.join(dict.fromkeys((days[0], days[-1])))}."
     )
 
 

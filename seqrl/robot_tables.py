@@ -57,12 +57,8 @@ def runs(records: Iterable[Row], method: str, dataset: str, **varied: Any) -> li
 
 
 def updates(run: Row) -> int:
-    """How many updates a run was trained for; 0 where its record does not say.
-
-    A run that was stopped tells where ("stopped_at"); its rate was on the way to more.
-    """
-    asked = run.get("setting", {}).get("steps", run["config"].get("steps", 0))
-    return int(run["config"].get("stopped_at", asked))
+    """How many updates a run was trained for; 0 where its record does not say."""
+    return int(run.get("setting", {}).get("steps", run["config"].get("steps", 0)))
 
 
 def scores(

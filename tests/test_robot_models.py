@@ -5,7 +5,7 @@ import torch
 
 pytest.importorskip("mujoco")
 
-from seqrl import checkpoints, datasets, results, robot_models, shipped
+from seqrl import checkpoints, datasets, robot_models, shipped
 from seqrl.robot_models import train_or_load
 
 torch.set_num_threads(1)
@@ -34,18 +34,6 @@ def test_a_shipped_one_is_loaded_and_its_data_are_not_made(tmp_path, capsys, mon
     again = train_or_load("bc", DATA, folder=tmp_path)
     assert f"seed 0, {robot_models.FEW['steps']} updates" in capsys.readouterr().out
     assert again.card["sha256"] == checkpoints.load(path)[1]["sha256"]
-
-
-def test_a_run_that_was_stopped_says_where(tmp_path, capsys, monkeypatch):
-    small = train_or_load("bc", DATA, folder=tmp_path)
-    path = shipped.path_of("bc", "hopper", "random", tmp_path)
-    sha = checkpoints.save_model(path, small.model, small.card)
-    config = {"stopped_at": 3}
-    record = results.record("bc", DATA, 0, config=config, scores={"x": 1.0}, checkpoint=sha)
-    results.write(record, tmp_path / "records")
-    monkeypatch.setattr(results, "shipped", lambda: tmp_path / "records")
-    train_or_load("bc", DATA, folder=tmp_path)
-    assert f"3 of {robot_models.FEW['steps']} updates" in capsys.readouterr().out
 
 
 def test_a_file_of_another_method_is_refused(tmp_path):
