@@ -73,6 +73,13 @@ def test_every_wrong_answer_of_the_banks_is_listed():
                 assert phrase in listed
 
 
+def test_a_page_below_a_chapter_may_have_no_exercises():
+    rows = instructors.times(ROOT).splitlines()
+    (below,) = [row for row in rows if "(03b-robots.md)" in row]
+    assert below.endswith("| 20 min | – | – |  |")
+    assert sum("| – | – |" in row for row in rows) == 2
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_the_pages_run_and_link_to_what_is_there(name, monkeypatch):
     text = (ROOT / "book" / name).read_text("utf8")
