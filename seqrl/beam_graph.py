@@ -10,10 +10,13 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from seqrl.beam_cache import Cached
 from seqrl.beam_search import BeamSearch, Plan, Prefix, Sequences, check, plan
 from seqrl.cuda_graph import DEVICES, WARM, Replay, shapes
 
@@ -30,7 +33,7 @@ class Planner:
         """The plans of E prefixes; see `beam_search.plan` for the draws (E, H, R, M)."""
         inputs = (prefix, draws)
         if prefix.tokens.device.type not in DEVICES or not self._alike(prefix):
-            return self._search(inputs)
+            return plan(self.model, prefix, self.search, draws, self.sequences)
         met = shapes(inputs)
         self._met[met] += 1
         if self._met[met] == WARM:
@@ -44,10 +47,28 @@ class Planner:
 
     def _search(self, inputs: tuple[Prefix, Tensor]) -> Plan:
         prefix, draws = inputs
-        return plan(self.model, prefix, self.search, draws, self.sequences)
+        sequences, heads = self.sequences, self.model.heads
+        if sequences is Cached and heads.is_cuda and heads.dtype == torch.float32:
+            sequences = fastest()
+        return plan(self.model, prefix, self.search, draws, sequences)
 
     def _alike(self, prefix: Prefix) -> bool:
         """Whether nothing of the prefixes is padding, and they are of vectors."""
         layout = self.model.layout
         whole = prefix.steps * layout.C + layout.N == prefix.tokens.shape[1]
         return prefix.world is None and bool(whole.all())
+
+
+@cache
+def fastest() -> type[Cached]:
+    """`beam_fused.Fused` where Triton is there and can compile for this GPU, else `Cached`."""
+    try:
+        from seqrl.beam_fused import Fused, tried
+
+        tried()
+    except ImportError:
+        return Cached
+    except Exception as error:  # of many kinds: no compiler, no Python headers, an old GPU
+        warnings.warn(f"plans are slower than need be: no kernels: {error}", stacklevel=2)
+        return Cached
+    return Fused
