@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seqrl import beam_kernels as kernels
 from seqrl.beam_cache import Cached
+from seqrl.beam_kernels import Normed
 from seqrl.beam_search import Prefix
 
 
@@ -25,8 +26,10 @@ class Fused(Cached):
         self.activation = model.trunk.config.activation
         self.place = prefix.tokens.shape[1]  # of the next token, in every row
         self.tokens = horizon * self.C - self.N  # that will be imagined
-        self.missing = torch.zeros_like(model.exists, dtype=model.heads.dtype)
-        self.missing.masked_fill_(~model.exists, -torch.inf)  # (C, V + 1), a bias of the heads
+        missing = torch.zeros_like(model.exists, dtype=model.heads.dtype)
+        missing.masked_fill_(~model.exists, -torch.inf)  # (C, V + 1), as a bias of the heads
+        self.heads = [Normed.of(model.trunk.norm, *head) for head in zip(model.heads, missing)]
+        self.layers = [_Layer(fused) for fused in self.blocks]
         self.said = self.imagined.new_empty(*self.imagined.shape[:2], self.tokens)
 
     def append(self, tokens: Tensor, read: bool = True) -> None:
@@ -42,8 +45,7 @@ class Fused(Cached):
             self.said[..., n] = tokens
         self.place, self.column = self.place + 1, (self.column + 1) % self.C
         if read:
-            head, missing = model.heads[self.column], self.missing[self.column]
-            self.logits = kernels.norm_linear(x, model.trunk.norm, head, missing)
+            self.logits = kernels.norm_linear(x, self.heads[self.column])
 
     def select(self, rows: Tensor) -> None:
         """Row i becomes what rows[e, i] was, of rows (E, any number)."""
@@ -54,21 +56,32 @@ class Fused(Cached):
 
     def _forward(self, x: Tensor, hidden: bool) -> Tensor:
         """Outputs (E, R, D) of one token each, not normalized; kept unless `hidden`."""
-        for layer, fused in enumerate(self.blocks):
-            block, own = fused.block, (self.own[0, layer], self.own[1, layer])
-            qkv = kernels.norm_linear(x, block.attention_norm, fused.weight, fused.bias)
-            shared = self.keys[layer], self.values[layer]
+        for layer, block in enumerate(self.layers):
+            qkv = kernels.norm_linear(x, block.qkv)
+            shared, own = (
+                (self.keys[layer], self.values[layer]),
+                (self.own[0, layer], self.own[1, layer]),
+            )
             seen = kernels.attend(qkv, *shared, own, self.stored, not hidden)
-            mix, (wide, _, narrow) = block.attention.mix, block.mlp
-            x = kernels.linear_add(x, seen, mix.weight, mix.bias)
-            h = kernels.norm_linear(x, block.mlp_norm, wide.weight, wide.bias, self.activation)
-            x = kernels.linear_add(x, h, narrow.weight, narrow.bias)
+            x = kernels.linear_add(x, seen, *block.mix)
+            h = kernels.norm_linear(x, block.wide, self.activation)
+            x = kernels.linear_add(x, h, *block.narrow)
         self.stored += not hidden
         return x
+
+
+class _Layer:
+    """A block's matrices as the kernels take them."""
+
+    def __init__(self, fused: Any) -> None:
+        block, mix, (wide, _, narrow) = fused.block, fused.block.attention.mix, fused.block.mlp
+        self.qkv = Normed.of(block.attention_norm, fused.weight, fused.bias)
+        self.wide = Normed.of(block.mlp_norm, wide.weight, wide.bias)
+        self.mix, self.narrow = ((x.weight.T.contiguous().T, x.bias) for x in (mix, narrow))
 
 
 def tried() -> None:
     """Raises whatever Triton raises where it cannot compile and run a kernel on this GPU."""
     x, norm = torch.ones(1, 16, device="cuda"), torch.nn.LayerNorm(16, device="cuda")
-    kernels.norm_linear(x, norm, x, x[0, :1])
+    kernels.norm_linear(x, Normed.of(norm, x, x[0, :1]))
     torch.cuda.synchronize()

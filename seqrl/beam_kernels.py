@@ -12,6 +12,8 @@ Triton comes with PyTorch where there is CUDA, and is not there elsewhere: impor
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 PRECISION = "ieee"
 NORM_TILE = {"BM": 16, "BN": 32, "BK": 32, "num_warps": 4, "num_stages": 4}
 ADD_TILE = {"BM": 16, "BN": 16, "BK": 64, "num_warps": 4, "num_stages": 4}
-KEYS, WARPS = 128, 4  # of `attend`: keys read at a time
+LEAST, WARPS = 64, 8  # of `attend`: room for own keys
 
 
 def word(
@@ -38,17 +40,30 @@ def word(
     return out
 
 
-def norm_linear(
-    x: Tensor, norm: nn.LayerNorm, weight: Tensor, bias: Tensor, activation: str = ""
-) -> Tensor:
-    """activation(norm(x) @ weightᵀ + bias) of x (..., K), weight (N, K); "", "relu" or "gelu"."""
+class Normed(NamedTuple):
+    """LayerNorm and the matrix after it as one: what the norm does by column is in the matrix."""
+
+    weight: Tensor  # (N, K)
+    sums: Tensor  # (N,), of the weight's rows: what a mean of 1 would add
+    bias: Tensor  # (N,)
+    eps: float
+
+    @classmethod
+    def of(cls, norm: nn.LayerNorm, weight: Tensor, bias: Tensor) -> Normed:
+        """Of weight (N, K) and bias (N,)."""
+        folded = weight * norm.weight
+        return cls(folded.T.contiguous().T, folded.sum(1), bias + weight @ norm.bias, norm.eps)
+
+
+def norm_linear(x: Tensor, normed: Normed, activation: str = "") -> Tensor:
+    """activation(norm(x) @ weightᵀ + bias) of x (..., K): (..., N); "", "relu" or "gelu"."""
+    weight, sums, bias, eps = normed
     N, K = weight.shape
     rows = x.numel() // K
     out = x.new_empty(*x.shape[:-1], N)
     grid = triton.cdiv(rows, NORM_TILE["BM"]), triton.cdiv(N, NORM_TILE["BN"])
-    given = x, norm.weight, norm.bias, weight, bias, out, rows
-    sizes = K, N, triton.next_power_of_2(K), norm.eps, activation, PRECISION
-    _norm_linear[grid](*given, *sizes, **NORM_TILE)
+    sizes = K, N, *weight.stride(), triton.next_power_of_2(K), eps, activation, PRECISION
+    _norm_linear[grid](x, weight, sums, bias, out, rows, *sizes, **NORM_TILE)
     return out
 
 
@@ -58,7 +73,7 @@ def linear_add(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     rows = h.numel() // K
     out = torch.empty_like(x)
     grid = triton.cdiv(rows, ADD_TILE["BM"]), triton.cdiv(N, ADD_TILE["BN"])
-    _linear_add[grid](x, h, weight, bias, out, rows, K, N, PRECISION, **ADD_TILE)
+    _linear_add[grid](x, h, weight, bias, out, rows, K, N, *weight.stride(), PRECISION, **ADD_TILE)
     return out
 
 
@@ -72,7 +87,7 @@ def attend(
     """
     (E, R), (heads, P, d) = qkv.shape[:2], keys.shape[1:]
     out = qkv.new_empty(E, R, heads * d)
-    sizes = heads, d, triton.next_power_of_2(d), KEYS, triton.cdiv(P, KEYS), triton.cdiv(n, KEYS)
+    sizes = heads, d, *(triton.next_power_of_2(x) for x in (d, P, max(n, LEAST)))
     given = qkv, keys, values, *own, out, R, P, own[0].shape[2], n
     _attend[(E * R, heads)](*given, keep, *sizes, num_warps=WARPS)
     return out
@@ -92,26 +107,20 @@ def _word(
 
 @triton.jit(do_not_specialize=["rows"])
 def _norm_linear(
-    x, gamma, beta, weight, bias, out, rows,
-    K: tl.constexpr, N: tl.constexpr, WIDE: tl.constexpr, EPS: tl.constexpr,
-    ACTIVATION: tl.constexpr, PRECISION: tl.constexpr,
+    x, weight, sums, bias, out, rows,
+    K: tl.constexpr, N: tl.constexpr, SN: tl.constexpr, SK: tl.constexpr, WIDE: tl.constexpr,
+    EPS: tl.constexpr, ACTIVATION: tl.constexpr, PRECISION: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
     r, c = tl.program_id(0) * BM + tl.arange(0, BM), tl.program_id(1) * BN + tl.arange(0, BN)
     row, column, wide = r[:, None] < rows, c[None, :] < N, tl.arange(0, WIDE)[None, :]
     whole = tl.load(x + r[:, None] * K + wide, mask=row & (wide < K), other=0.0)
+    s, b = tl.load(sums + c, mask=c < N, other=0.0), tl.load(bias + c, mask=c < N, other=0.0)
+    total = _product(x, weight, r, c, rows, K, N, SN, SK, PRECISION, BM, BN, BK)
     mean = tl.sum(whole, 1) / K
     away = tl.where(wide < K, whole - mean[:, None], 0.0)
     scale = tl.rsqrt(tl.sum(away * away, 1) / K + EPS)
-    total = tl.zeros((BM, BN), tl.float32)
-    for start in range(0, K, BK):
-        k = start + tl.arange(0, BK)
-        part = tl.load(x + r[:, None] * K + k[None, :], mask=row & (k[None, :] < K), other=0.0)
-        g, b = tl.load(gamma + k, mask=k < K, other=0.0), tl.load(beta + k, mask=k < K, other=0.0)
-        part = (part - mean[:, None]) * scale[:, None] * g[None, :] + b[None, :]
-        w = tl.load(weight + c[None, :] * K + k[:, None], mask=column & (k[:, None] < K), other=0.0)
-        total = tl.dot(part, w, total, input_precision=PRECISION)
-    total += tl.load(bias + c, mask=c < N, other=0.0)[None, :]
+    total = (total - mean[:, None] * s[None, :]) * scale[:, None] + b[None, :]
     if ACTIVATION == "relu":
         total = tl.maximum(total, 0.0)
     if ACTIVATION == "gelu":
@@ -122,66 +131,64 @@ def _norm_linear(
 @triton.jit(do_not_specialize=["rows"])
 def _linear_add(
     x, h, weight, bias, out, rows,
-    K: tl.constexpr, N: tl.constexpr, PRECISION: tl.constexpr,
+    K: tl.constexpr, N: tl.constexpr, SN: tl.constexpr, SK: tl.constexpr, PRECISION: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
     r, c = tl.program_id(0) * BM + tl.arange(0, BM), tl.program_id(1) * BN + tl.arange(0, BN)
-    row, column = r[:, None] < rows, c[None, :] < N
+    there, place = (r[:, None] < rows) & (c[None, :] < N), r[:, None] * N + c[None, :]
+    before = tl.load(x + place, mask=there, other=0.0)
+    b = tl.load(bias + c, mask=c < N, other=0.0)
+    total = _product(h, weight, r, c, rows, K, N, SN, SK, PRECISION, BM, BN, BK)
+    tl.store(out + place, before + total + b[None, :], mask=there)
+
+
+@triton.jit
+def _product(
+    x, weight, r, c, rows,
+    K: tl.constexpr, N: tl.constexpr, SN: tl.constexpr, SK: tl.constexpr, PRECISION: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+):  # fmt: skip
+    """x[r] @ weight[c]ᵀ, (BM, BN)."""
     total = tl.zeros((BM, BN), tl.float32)
     for start in range(0, K, BK):
         k = start + tl.arange(0, BK)
-        part = tl.load(h + r[:, None] * K + k[None, :], mask=row & (k[None, :] < K), other=0.0)
-        w = tl.load(weight + c[None, :] * K + k[:, None], mask=column & (k[:, None] < K), other=0.0)
-        total = tl.dot(part, w, total, input_precision=PRECISION)
-    at = r[:, None] * N + c[None, :]
-    total += tl.load(bias + c, mask=c < N, other=0.0)[None, :]
-    total += tl.load(x + at, mask=row & column, other=0.0)
-    tl.store(out + at, total, mask=row & column)
+        at, here = x + r[:, None] * K + k[None, :], (r[:, None] < rows) & (k[None, :] < K)
+        part = tl.load(at, mask=here, other=0.0)
+        at, here = weight + c[None, :] * SN + k[:, None] * SK, (c[None, :] < N) & (k[:, None] < K)
+        total = tl.dot(part, tl.load(at, mask=here, other=0.0), total, input_precision=PRECISION)
+    return total
 
 
 @triton.jit(do_not_specialize=["R", "P", "room", "n"])
 def _attend(
     qkv, keys, values, own_keys, own_values, out, R, P, room, n, KEEP: tl.constexpr,
-    HEADS: tl.constexpr, D: tl.constexpr, BD: tl.constexpr, KEYS: tl.constexpr,
-    SHARED: tl.constexpr, OWN: tl.constexpr,
+    HEADS: tl.constexpr, D: tl.constexpr, BD: tl.constexpr, BP: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     row, head, d = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.arange(0, BD)
+    shared, mine = (row // R * HEADS + head) * P * D, (row * HEADS + head) * room * D
     at = qkv + (row * 3 * HEADS + head) * D + d
+    i, j = tl.arange(0, BP)[:, None], tl.arange(0, BN)[:, None]
+    here, there = (i < P) & (d < D)[None, :], (j < n) & (d < D)[None, :]
+    i, j = shared + i * D + d[None, :], mine + j * D + d[None, :]
+    # All that is read is asked for at once; only then is anything waited for.
     q = tl.load(at, mask=d < D, other=0.0)
     k = tl.load(at + HEADS * D, mask=d < D, other=0.0)
     v = tl.load(at + 2 * HEADS * D, mask=d < D, other=0.0)
-    top, total, seen = tl.sum(q * 0.0) - float("inf"), tl.sum(q * 0.0), q * 0.0
-    shared, mine = (row // R * HEADS + head) * P * D, (row * HEADS + head) * room * D
-    keys, values, own_keys, own_values = (
-        keys + shared, values + shared, own_keys + mine, own_values + mine
-    )  # fmt: skip
-    top, total, seen = _read(q, keys, values, P, top, total, seen, d, D, KEYS, SHARED)
+    shared_keys = tl.load(keys + i, mask=here, other=0.0)
+    mine_keys = tl.load(own_keys + j, mask=there, other=0.0)
+    shared_values = tl.load(values + i, mask=here, other=0.0)
+    mine_values = tl.load(own_values + j, mask=there, other=0.0)
+    a = tl.where(tl.arange(0, BP) < P, tl.sum(shared_keys * q[None, :], 1), -float("inf"))
+    b = tl.where(tl.arange(0, BN) < n, tl.sum(mine_keys * q[None, :], 1), -float("inf"))
+    itself = tl.sum(q * k)
+    top = tl.maximum(tl.max(a), tl.max(b))
     if KEEP:
-        tl.store(own_keys + n * D + d, k, mask=d < D)
-        tl.store(own_values + n * D + d, v, mask=d < D)
-        score = tl.sum(q * k)
-        higher = tl.maximum(top, score)
-        before, weight = tl.exp(top - higher), tl.exp(score - higher)
-        top, total, seen = higher, total * before + weight, seen * before + weight * v
-    top, total, seen = _read(q, own_keys, own_values, n, top, total, seen, d, D, KEYS, OWN)
+        top = tl.maximum(top, itself)
+    a, b, itself = tl.exp(a - top), tl.exp(b - top), tl.exp(itself - top)
+    total = tl.sum(a) + tl.sum(b)
+    seen = tl.sum(a[:, None] * shared_values, 0) + tl.sum(b[:, None] * mine_values, 0)
+    if KEEP:
+        total, seen = total + itself, seen + itself * v
+        tl.store(own_keys + mine + n * D + d, k, mask=d < D)
+        tl.store(own_values + mine + n * D + d, v, mask=d < D)
     tl.store(out + (row * HEADS + head) * D + d, seen / total, mask=d < D)
-
-
-@triton.jit
-def _read(
-    q, keys, values, count, top, total, seen, d,
-    D: tl.constexpr, KEYS: tl.constexpr, BLOCKS: tl.constexpr,
-):  # fmt: skip
-    """Goes on with a softmax: its highest score, the weights' sum and the weighted values' sum."""
-    for block in tl.static_range(BLOCKS):
-        i = block * KEYS + tl.arange(0, KEYS)
-        at, there = i[:, None] * D + d[None, :], (i < count)[:, None] & (d < D)[None, :]
-        key = tl.load(keys + at, mask=there, other=0.0)
-        value = tl.load(values + at, mask=there, other=0.0)
-        score = tl.where(i < count, tl.sum(key * q[None, :], 1), -float("inf"))
-        higher = tl.maximum(top, tl.max(score))
-        before, weight = tl.exp(top - higher), tl.exp(score - higher)
-        total = total * before + tl.sum(weight)
-        seen = seen * before + tl.sum(weight[:, None] * value, 0)
-        top = higher
-    return top, total, seen
