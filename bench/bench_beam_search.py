@@ -186,6 +186,8 @@ def on_gpu() -> list[Row]:
         }
         for kind, planner in kinds.items():
             rows.append((f"GPU, {kind}{name}", _on_gpu(model, search, planner), "ms a plan"))
+        found = _kernels(model, search, planner) / (search.horizon * (N + M + 2) - N)
+        rows.append((f"GPU, kernels of that one{name}", found, "a token"))
     return rows
 
 
@@ -203,6 +205,18 @@ def _on_gpu(
             torch.cuda.synchronize()
             times.append(1e3 * (time.perf_counter() - start))
     return statistics.median(times[5:])
+
+
+def _kernels(
+    model: TrajectoryTransformer, search: BeamSearch, planner: Callable[[Prefix, Tensor], Plan]
+) -> int:
+    """What the GPU is given to do in one environment's plan, copies of memory included."""
+    prefix, draws = question(model, 1, search)
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.inference_mode(), torch.profiler.profile(activities=activities) as seen:
+        planner(prefix, draws)
+        torch.cuda.synchronize()
+    return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in seen.events())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
-"""The sequences of `beam_cache` in a fourth of the kernels: for a GPU, and states of numbers.
+"""The sequences of `beam_cache` with a fourth of the kernels, for a GPU: see `beam_kernels`.
 
-Prefixes must be of one length and of no map; then what a token goes through is `beam_kernels`.
+    five kernels a layer   norm and q, k, v; attention; mix and sum; norm and MLP; MLP and sum
+    two more a token       its embedding; the last norm, the head and what tokens there are
+
+For states of numbers, and prefixes of one length: then a token's place is a number that is known
+before anything is computed.
 """
 
 from __future__ import annotations
@@ -12,12 +16,12 @@ from torch import Tensor
 
 from seqrl import beam_kernels as kernels
 from seqrl.beam_cache import Cached
-from seqrl.beam_kernels import Normed
+from seqrl.beam_kernels import Normed, side_by_side
 from seqrl.beam_search import Prefix
 
 
 class Fused(Cached):
-    """`Cached`, faster; see `beam_search.Sequences`."""
+    """`Cached` in float32; see `beam_search.Sequences`. ValueError for maps and padding."""
 
     def __init__(self, model: Any, prefix: Prefix, horizon: int) -> None:
         super().__init__(model, prefix, horizon)
@@ -28,7 +32,8 @@ class Fused(Cached):
         self.tokens = horizon * self.C - self.N  # that will be imagined
         missing = torch.zeros_like(model.exists, dtype=model.heads.dtype)
         missing.masked_fill_(~model.exists, -torch.inf)  # (C, V + 1), as a bias of the heads
-        self.heads = [Normed.of(model.trunk.norm, *head) for head in zip(model.heads, missing)]
+        *heads, eps = Normed.of(model.trunk.norm, model.heads, missing)
+        self.heads = [Normed(*head, eps) for head in zip(*heads)]  # of each column
         self.layers = [_Layer(fused) for fused in self.blocks]
         self.said = self.imagined.new_empty(*self.imagined.shape[:2], self.tokens)
 
@@ -58,11 +63,8 @@ class Fused(Cached):
         """Outputs (E, R, D) of one token each, not normalized; kept unless `hidden`."""
         for layer, block in enumerate(self.layers):
             qkv = kernels.norm_linear(x, block.qkv)
-            shared, own = (
-                (self.keys[layer], self.values[layer]),
-                (self.own[0, layer], self.own[1, layer]),
-            )
-            seen = kernels.attend(qkv, *shared, own, self.stored, not hidden)
+            keys, values, own = self.keys[layer], self.values[layer], self.own[:, layer]
+            seen = kernels.attend(qkv, keys, values, own, self.stored, not hidden)
             x = kernels.linear_add(x, seen, *block.mix)
             h = kernels.norm_linear(x, block.wide, self.activation)
             x = kernels.linear_add(x, h, *block.narrow)
@@ -77,7 +79,7 @@ class _Layer:
         block, mix, (wide, _, narrow) = fused.block, fused.block.attention.mix, fused.block.mlp
         self.qkv = Normed.of(block.attention_norm, fused.weight, fused.bias)
         self.wide = Normed.of(block.mlp_norm, wide.weight, wide.bias)
-        self.mix, self.narrow = ((x.weight.T.contiguous().T, x.bias) for x in (mix, narrow))
+        self.mix, self.narrow = ((side_by_side(x.weight), x.bias) for x in (mix, narrow))
 
 
 def tried() -> None:

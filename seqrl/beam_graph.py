@@ -1,8 +1,8 @@
 """The search for reward as one CUDA graph, where there is a GPU: `beam_search.plan`, faster.
 
 A plan reads hundreds of tokens one after the other, each in dozens of small kernels. What shapes
-have been met a few times are recorded; on a CPU, on grids and where prefixes are of different
-lengths the search runs as it is written.
+have been met a few times are recorded, with the kernels of `beam_fused` where they can be had; on a
+CPU, on grids and where prefixes are of different lengths the search runs as it is written.
 """
 
 from __future__ import annotations

@@ -50,9 +50,14 @@ class Normed(NamedTuple):
 
     @classmethod
     def of(cls, norm: nn.LayerNorm, weight: Tensor, bias: Tensor) -> Normed:
-        """Of weight (N, K) and bias (N,)."""
+        """Of weight (..., N, K) and bias (..., N), which have that dimension more here, too."""
         folded = weight * norm.weight
-        return cls(folded.T.contiguous().T, folded.sum(1), bias + weight @ norm.bias, norm.eps)
+        return cls(side_by_side(folded), folded.sum(-1), bias + weight @ norm.bias, norm.eps)
+
+
+def side_by_side(weight: Tensor) -> Tensor:
+    """weight (..., N, K), with what threads read at the same time side by side in memory."""
+    return weight.mT.contiguous().mT
 
 
 def norm_linear(x: Tensor, normed: Normed, activation: str = "") -> Tensor:
@@ -77,18 +82,16 @@ def linear_add(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return out
 
 
-def attend(
-    qkv: Tensor, keys: Tensor, values: Tensor, own: tuple[Tensor, Tensor], n: int, keep: bool
-) -> Tensor:
+def attend(qkv: Tensor, keys: Tensor, values: Tensor, own: Tensor, n: int, keep: bool) -> Tensor:
     """What single tokens (E, R) hear, (E, R, heads d); qkv (E, R, 3 heads d), queries scaled.
 
-    keys, values (E, heads, P, d): the prefix, every row's. own: each row's n keys and values, twice
-    (E R, heads, room, d); if `keep`, place n is written, and the token hears itself as well.
+    keys, values (E, heads, P, d): the prefix, every row's. own (2, E R, heads, room, d): each row's
+    n keys and values; if `keep`, place n is written, and the token hears itself as well.
     """
     (E, R), (heads, P, d) = qkv.shape[:2], keys.shape[1:]
     out = qkv.new_empty(E, R, heads * d)
     sizes = heads, d, *(triton.next_power_of_2(x) for x in (d, P, max(n, LEAST)))
-    given = qkv, keys, values, *own, out, R, P, own[0].shape[2], n
+    given = qkv, keys, values, *own, out, R, P, own.shape[3], n
     _attend[(E * R, heads)](*given, keep, *sizes, num_warps=WARPS)
     return out
 

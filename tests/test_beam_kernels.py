@@ -83,7 +83,7 @@ def test_linear_add_is_a_product_and_a_sum(rows, K, N, turned):
     from seqrl import beam_kernels as kernels
 
     x, h, weight, bias = normal(2, rows, N), normal(2, rows, K), normal(N, K) / K**0.5, normal(N)
-    given = weight.T.contiguous().T if turned else weight
+    given = kernels.side_by_side(weight) if turned else weight
     close(kernels.linear_add(x, h, given, bias), x + F.linear(h, weight, bias))
 
 
@@ -99,7 +99,7 @@ def test_attend_is_attention_over_the_prefix_and_ones_own(E, R, heads, P, d, n, 
     keys, values = normal(2, E, heads, P, d)
     own = normal(2, E * R, heads, room, d)
     known = own.clone()
-    out = kernels.attend(qkv, keys, values, (own[0], own[1]), n, keep)
+    out = kernels.attend(qkv, keys, values, own, n, keep)
     q, k, v = qkv.unflatten(-1, (3, heads, d)).unbind(2)  # (E, R, heads, d)
     if keep:
         known[0, :, :, n], known[1, :, :, n] = k.flatten(0, 1), v.flatten(0, 1)
