@@ -32,8 +32,8 @@ class Fused(Cached):
         self.tokens = horizon * self.C - self.N  # that will be imagined
         missing = torch.zeros_like(model.exists, dtype=model.heads.dtype)
         missing.masked_fill_(~model.exists, -torch.inf)  # (C, V + 1), as a bias of the heads
-        *heads, eps = Normed.of(model.trunk.norm, model.heads, missing)
-        self.heads = [Normed(*head, eps) for head in zip(*heads)]  # of each column
+        weight, sums, bias, eps = Normed.of(model.trunk.norm, model.heads, missing)
+        self.heads = [Normed(*head, eps) for head in zip(weight, sums, bias)]  # of each column
         self.layers = [_Layer(fused) for fused in self.blocks]
         self.said = self.imagined.new_empty(*self.imagined.shape[:2], self.tokens)
 
