@@ -41,7 +41,10 @@ def word(
 
 
 class Normed(NamedTuple):
-    """LayerNorm and the matrix after it as one: what the norm does by column is in the matrix."""
+    """LayerNorm and the matrix after it as one: what the norm does by column is in the matrix.
+
+    W ((x - mean) / deviation) is (W x - mean · sums) / deviation: no product waits for the mean.
+    """
 
     weight: Tensor  # (N, K)
     sums: Tensor  # (N,), of the weight's rows: what a mean of 1 would add
@@ -96,6 +99,7 @@ def attend(qkv: Tensor, keys: Tensor, values: Tensor, own: Tensor, n: int, keep:
     return out
 
 
+# Numbers that change with every token are not to be specialized: else Triton compiles anew for some.
 @triton.jit(do_not_specialize=["first", "place", "at", "room"])
 def _word(
     tokens, embed, position, said, out, first, place, at, room, D: tl.constexpr, BD: tl.constexpr
