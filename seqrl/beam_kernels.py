@@ -34,9 +34,8 @@ def word(
     """
     D, rows = embed.shape[1], tokens.numel()
     out = embed.new_empty(*tokens.shape, D)
-    numbers = first, place, at, said.shape[-1]
-    wide = triton.next_power_of_2(D)
-    _word[(rows,)](tokens.contiguous(), embed, position, said, out, *numbers, D, wide, num_warps=1)
+    sizes = first, place, at, said.shape[-1], D, triton.next_power_of_2(D)
+    _word[(rows,)](tokens.contiguous(), embed, position, said, out, *sizes, num_warps=1)
     return out
 
 
@@ -99,7 +98,7 @@ def attend(qkv: Tensor, keys: Tensor, values: Tensor, own: Tensor, n: int, keep:
     return out
 
 
-# Numbers that change with every token are not to be specialized: else Triton compiles anew for some.
+# Not specialized: what changes with every token, or Triton would compile anew for some numbers.
 @triton.jit(do_not_specialize=["first", "place", "at", "room"])
 def _word(
     tokens, embed, position, said, out, first, place, at, room, D: tl.constexpr, BD: tl.constexpr
