@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from seqrl import comparison, dt_studies, leap_studies, tt_studies, verdict
+from seqrl import comparison, dt_studies, leap_studies, robot_tables, tt_studies, verdict
 from seqrl.environments.levels import LEVELS
 from seqrl.intervals import Interval
 from seqrl.results import Row
@@ -241,3 +241,39 @@ def composed(records: Sequence[Row]) -> Found:
     side = YES if first.verdict == second.verdict == YES else PARTLY
     side = NO if NO in (first.verdict, second.verdict) else side
     return Found(side, f"{first.why}; {second.why}")
+
+
+def robots_values(records: Sequence[Row]) -> Found:
+    """Decision Transformer beside IQL on the robots' data: behind on none, or on some."""
+    found = Counter(x.verdict for x in robot_tables.ahead(records, "dt", "iql"))
+    if found.total() < len(robot_tables.DATASETS):
+        return _missing()
+    side = YES if not found["behind"] else PARTLY if found["ahead"] else NO
+    why = f"DT − IQL: ahead on {found['ahead']}, behind on {found['behind']} of {found.total()}"
+    return Found(side, f"{why}; IQL had a fiftieth of its updates")
+
+
+def robots_best(records: Sequence[Row]) -> Found:
+    """On how many of the robots' datasets Trajectory Transformer is behind no other method."""
+    behind: dict[str, int] = {}
+    for other in robot_tables.METHODS:
+        if other != "tt":
+            for x in robot_tables.ahead(records, "tt", other):
+                behind[x.dataset] = behind.get(x.dataset, 0) + (x.verdict == "behind")
+    if not behind:
+        return _missing()
+    best = sum(not n for n in behind.values())
+    side = NO if not best else YES if best == len(robot_tables.DATASETS) else PARTLY
+    return Found(side, f"behind no other on {best} of {len(behind)} datasets; small search")
+
+
+def robots_bins(records: Sequence[Row]) -> Found:
+    """Quantile bins minus uniform ones where the paper has them furthest apart."""
+    where = "halfcheetah/medium-expert"
+    quantile = robot_tables.runs(records, "tt", where)
+    uniform = robot_tables.runs(records, "tt", where, bins="uniform")
+    x = comparison.difference(quantile, uniform, robot_tables.SCORE)
+    if x is None:
+        return _missing(f"runs on {where}")
+    side = YES if x.low > 0 else NO if x.high < 0 else PARTLY
+    return Found(side, f"quantile − uniform: {comparison.text(x, sign=True)}")

@@ -32,6 +32,9 @@ from seqrl.replication import (
     lava,
     leap_best,
     refining,
+    robots_best,
+    robots_bins,
+    robots_values,
     rooms,
     search,
     simulator,
@@ -50,9 +53,8 @@ class Claim(NamedTuple):
 
 
 DT, TT, LEAP = "DT", "TT", "LEAP"
-NO_LOCOMOTION = fixed(OPEN, "one robot and one seed so far: too little to judge")
 CLAIMS = (
-    Claim(DT, "matches value learning on locomotion", NO_LOCOMOTION),
+    Claim(DT, "matches value learning on locomotion", robots_values, "03b-robots.md"),
     Claim(DT, "and on Atari", fixed(OPEN, "data no longer public; days of GPU time")),
     Claim(DT, "is as good as value learning, here", dt_values, "#fig-verdict-cost"),
     Claim(DT, "random walks teach shortest paths", fixed(YES, "asserted in chapter 3"),
@@ -70,8 +72,8 @@ CLAIMS = (
     Claim(DT, "a late reward hurts value learning and not DT", delayed, "#fig-verdict-late"),
     Claim(DT, "one that foretells return attends to the key", critic,
           "#fig-dt-key"),
-    Claim(TT, "is the best or equal on locomotion", NO_LOCOMOTION),
-    Claim(TT, "quantile bins beat uniform ones there", NO_LOCOMOTION),
+    Claim(TT, "is the best or equal on locomotion", robots_best, "04b-robots.md"),
+    Claim(TT, "quantile bins beat uniform ones there", robots_bins, "04b-robots.md#which-bins"),
     Claim(TT, "with Q, solves AntMaze", fixed(OPEN, "no code or models were released")),
     Claim(TT, "predicts a humanoid for 100 steps", fixed(OPEN, "no humanoid in this book")),
     Claim(TT, "is a better simulator than a single-step model", simulator,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seqrl import replication, results, scorecard, verdict
+from seqrl import replication, results, robot_tables, scorecard, verdict
 from seqrl.environments.levels import LEVELS
 from seqrl.intervals import Interval
 
@@ -89,6 +89,36 @@ def test_a_rule_follows_the_numbers():
         replication.dt_values(all_levels("dt", success=(0,) * 50) + worse).verdict == replication.NO
     )
     assert replication.dt_values(better).verdict == replication.OPEN
+
+
+def walked(method, dataset, score, config=None):
+    made = run(method, dataset)
+    scores = {"normalized": float(score)}
+    episodes = {"normalized": [float(score)] * 20}
+    return {**made, "config": config or {}, "scores": scores, "episodes": episodes}
+
+
+def test_robots_are_judged_by_the_datasets_on_which_a_method_is_behind():
+    names = list(robot_tables.DATASETS)
+    dt = [walked("dt", name, 50) for name in names]
+    iql = [walked("iql", name, 40 if name.startswith("hopper") else 60) for name in names]
+    assert replication.robots_values(dt + iql[:-1]).verdict == replication.OPEN
+    found = replication.robots_values(dt + iql)
+    assert found.verdict == replication.PARTLY and "ahead on 3, behind on 6 of 9" in found.why
+    below = [walked("iql", name, 40) for name in names]
+    assert replication.robots_values(dt + below).verdict == replication.YES
+    tt = [walked("tt", "hopper/medium", 60), walked("tt", "hopper/medium-expert", 40)]
+    assert replication.robots_best(tt + dt).why.startswith("behind no other on 1 of 2")
+    assert replication.robots_best(tt[1:] + dt).verdict == replication.NO
+
+
+def test_bins_are_judged_where_the_paper_has_them_furthest_apart():
+    uniform = {"bins": "uniform"}
+    elsewhere = [walked("tt", "hopper/medium", 9), walked("tt", "hopper/medium", 3, uniform)]
+    assert replication.robots_bins(elsewhere).verdict == replication.OPEN
+    there = "halfcheetah/medium-expert"
+    both = [walked("tt", there, 90), walked("tt", there, 40, uniform)]
+    assert replication.robots_bins(both).verdict == replication.YES
 
 
 def test_results_are_written_from_the_shipped_records(tmp_path):
