@@ -84,6 +84,8 @@ class _Layer:
 
 def tried() -> None:
     """Raises whatever Triton raises where it cannot compile and run a kernel on this GPU."""
+    if not kernels.THERE:
+        raise ModuleNotFoundError("there is no Triton.")
     x, norm = torch.ones(1, 16, device="cuda"), torch.nn.LayerNorm(16, device="cuda")
     kernels.norm_linear(x, Normed.of(norm, x, x[0, :1]))
     torch.cuda.synchronize()

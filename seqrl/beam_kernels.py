@@ -7,17 +7,34 @@
 
 A plan is hundreds of tokens, one after the other, so what it takes is the number of kernels, not
 their arithmetic. All of it is float32, sums of products included: nothing is rounded to TF32.
-Triton comes with PyTorch where there is CUDA, and is not there elsewhere: import this when used.
+Triton comes with PyTorch where there is CUDA. Elsewhere these functions raise ModuleNotFoundError.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor, nn
+
+
+class _NoTriton:
+    """In place of Triton: kernels can be defined, and none can run."""
+
+    def jit(self, *_: object, **__: object) -> Callable[..., _NoTriton]:
+        return lambda *_: self
+
+    def __getattr__(self, name: str) -> Any:
+        raise ModuleNotFoundError("kernels need Triton, which comes with PyTorch for CUDA.")
+
+
+try:
+    import triton
+    import triton.language as tl
+except ModuleNotFoundError:
+    triton = tl = _NoTriton()
+THERE = not isinstance(triton, _NoTriton)
 
 PRECISION = "ieee"
 NORM_TILE = {"BM": 16, "BN": 32, "BK": 32, "num_warps": 4, "num_stages": 4}

@@ -27,6 +27,7 @@ SIZES = {  # the fields of settings.Setting, each an option of `train`
     "horizon": (int, "transitions that its planner imagines"),
 }
 AGAIN = "the same call goes on from there"
+KNOWN = "bc, bc10, bc25, bc50, rvs, iql, dt, leap, leap_return, bc_success or tt"
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--env", help="by default the one that the checkpoint was made for")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--data", metavar="KIND", help="of the shipped checkpoint: mixed; KeyToDoor: random-10000"
+        "--data", metavar="KIND", help="of the shipped checkpoint, where there are several"
     )
     which.add_argument("--checkpoint", type=Path, metavar="FILE_OR_DIR", help="one of your own")
     parser.add_argument("--episodes", type=int, help="by default 400; of robots 20, for TT 5")
@@ -97,7 +98,7 @@ def _checkpoint(a: argparse.Namespace) -> Path:
     if a.checkpoint:
         path = a.checkpoint / "model.safetensors" if a.checkpoint.is_dir() else a.checkpoint
         if not path.exists():
-            raise ValueError(f"there is no checkpoint {path}.")
+            raise ValueError(f"there is no checkpoint {path.absolute()}.")
         return path
     if not (a.method and a.env):
         raise ValueError(
@@ -106,9 +107,9 @@ def _checkpoint(a: argparse.Namespace) -> Path:
     experiments.check({}, a.method)
     path = shipped.path_of(a.method, _level(a.env), a.data)
     if not path.exists():
-        there = ", ".join(sorted(x.stem for x in path.parent.glob("*.safetensors"))) or "none"
+        there = sorted(x.stem for x in path.parent.glob(f"{a.method}-*.safetensors"))
         raise ValueError(
-            f"no checkpoint {path.stem} is shipped (there are: {there}); "
+            f"no checkpoint {path.stem} is shipped (there are: {', '.join(there) or 'none'}); "
             f"make one with seqrl train {a.method}, and give it as --checkpoint."
         )
     return path
@@ -144,7 +145,7 @@ def _told(found: dict[str, Any], tested: Any) -> str:
 def _add_train(commands: Any) -> None:
     text = "Train a method by the book's protocol, choose its target, test it, write a record."
     parser = commands.add_parser("train", help=text, description=text)
-    parser.add_argument("method", metavar="METHOD", help="bc, bc10, bc25, bc50, rvs, iql, dt, tt")
+    parser.add_argument("method", metavar="METHOD", help=KNOWN)
     parser.add_argument(
         "dataset",
         metavar="DATASET",
@@ -240,7 +241,7 @@ def _sweep(a: argparse.Namespace) -> int:
 
 
 def _add_results(commands: Any) -> None:
-    text = "Print the table of recorded runs, with 95 % intervals."
+    text = "Print the table of recorded runs, with 95 %% intervals."
     parser = commands.add_parser("results", help=text, description=text)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of records")
     parser.add_argument(

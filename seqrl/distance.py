@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,13 +48,13 @@ def by_distance(
 
 
 def figure(records: Sequence[Row], ways: Mapping[str, np.ndarray], kind: str = "mixed") -> Figure:
-    """A panel a level, success over the shortest way; `ways`: level to `shortest`."""
+    """A panel a level, success over the shortest way; `ways`: level to `shortest`, (episodes,)."""
     import matplotlib.pyplot as plt
 
     drawn, axes = plt.subplots(
         1, len(ways), figsize=(WIDTH, 3.3), layout="constrained", sharey=True, squeeze=False
     )
-    ends = [*(f"{a}–{b - 1}" for a, b in zip(EDGES, EDGES[1:])), f"{EDGES[-1]}–"]
+    ends = [*(f"{a}–{b - 1}" for a, b in pairwise(EDGES)), f"{EDGES[-1]}+"]
     for ax, (level, steps) in zip(axes[0], ways.items()):
         for i, method in enumerate(METHODS):
             cells = by_distance(records, method, f"{level}/{kind}", steps)

@@ -104,6 +104,25 @@ def paired_difference(
     return _percentiles(total.sum() / count.sum(), means, level)
 
 
+def nested(
+    runs: Sequence[ArrayLike], *, level: float = 0.95, draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """The mean of the runs' means, with a percentile interval over runs and their episodes.
+
+    runs: (episodes,) each. Runs are drawn again, and then the episodes of each drawn one, so that
+    training seeds that differ widen it. A single run cannot show that: its interval is too narrow.
+    """
+    each = [np.asarray(values, float) for values in runs]
+    if not each or not all(len(values) for values in each):
+        raise ValueError("an interval needs at least one run, and an episode in each.")
+    rng = np.random.default_rng(seed)
+    means = [x[rng.integers(len(x), size=(draws, len(runs), len(x)))].mean(-1) for x in each]
+    picked = rng.integers(len(each), size=(draws, len(each)))
+    row, place = np.arange(draws)[:, None], np.arange(len(each))
+    again = np.stack(means)[picked, row, place].mean(-1)  # (draws,)
+    return _percentiles(np.mean([x.mean() for x in each]), again, level)
+
+
 def _percentiles(estimate: NDArray, draws: NDArray, level: float) -> Interval:
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(estimate), float(low), float(high))

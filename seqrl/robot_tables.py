@@ -15,7 +15,7 @@ import numpy as np
 from seqrl import comparison, published
 from seqrl.delayed import SUFFIX
 from seqrl.environments.locomotion import normalized
-from seqrl.intervals import Interval, paired_difference
+from seqrl.intervals import Interval, nested
 from seqrl.results import Row
 
 DATASETS = published.ROBOT_DATASETS
@@ -61,12 +61,17 @@ def updates(run: Row) -> int:
     return int(run.get("setting", {}).get("steps", run["config"].get("steps", 0)))
 
 
+def score(cell: Sequence[Row]) -> Interval | None:
+    """The mean normalized score of a cell's runs, over seeds and episodes; None without any."""
+    return nested([run["episodes"][SCORE] for run in cell]) if cell else None
+
+
 def scores(
     records: Iterable[Row],
     methods: Mapping[str, str] = METHODS,
     datasets: Iterable[str] = DATASETS,
 ) -> list[dict[str, str]]:
-    """A row a dataset, a column a method, each a mean normalized score with its interval.
+    """A row a dataset, a column a method: mean normalized score, interval, number of seeds.
 
     The last row is the mean over all datasets, of methods that have them all.
     """
@@ -74,9 +79,10 @@ def scores(
     rows = [{"dataset": name} for name in datasets]
     mean = {"dataset": "mean"}
     for key, title in methods.items():
-        found = [comparison.score(runs(known, key, name), SCORE) for name in datasets]
-        for row, cell in zip(rows, found):
-            row[title] = comparison.text(cell)
+        cells = [runs(known, key, name) for name in datasets]
+        found = [score(cell) for cell in cells]
+        for row, cell, interval in zip(rows, cells, found):
+            row[title] = comparison.text(interval) + f" ({len(cell)})" * bool(cell)
         every = [cell.estimate for cell in found if cell]
         mean[title] = f"{np.mean(every):.1f}" if len(every) == len(found) else comparison.DASH
     return [*rows, mean]
@@ -96,7 +102,8 @@ def ahead(
 ) -> list[Ahead]:
     """The difference of two methods on each dataset that both have run, over their common seeds.
 
-    Episodes are paired, as they begin alike; where one has fewer, those count that both have.
+    Episodes are paired, as they begin alike; where one has fewer, those count that both have. The
+    interval is over seeds and episodes, see `intervals.nested`.
     """
     known, found = list(records), []
     for dataset in datasets:
@@ -106,8 +113,7 @@ def ahead(
             continue
         pairs = [[np.array(x[s]["episodes"][SCORE], float) for s in seeds] for x in each]
         n = min(len(values) for x in pairs for values in x)
-        a, b = (np.array([values[:n] for values in x]) for x in pairs)
-        found.append(Ahead(dataset, paired_difference(a, b)))
+        found.append(Ahead(dataset, nested([a[:n] - b[:n] for a, b in zip(*pairs)])))
     return found
 
 
@@ -138,7 +144,7 @@ def delayed(
             step, end = (runs(known, key, name) for name in (dataset, dataset + SUFFIX))
             if not end:
                 continue
-            cells = [comparison.score(cell, SCORE) for cell in (step, end)]
+            cells = [score(cell) for cell in (step, end)]
             row = {"dataset": dataset, "method": title}
             row |= dict(zip(("every step", "at the end"), map(comparison.text, cells)))
             row["difference"] = comparison.text(comparison.difference(end, step, SCORE), sign=True)

@@ -46,8 +46,11 @@ class Shipment(NamedTuple):
 
 
 def usual_kind(env: str) -> str:
-    """The data of a level's shipped checkpoints, as in LEVEL/KIND."""
-    return "random-10000" if env == levels.KEY_TO_DOOR else "mixed"
+    """The data of an environment's shipped checkpoints, as in LEVEL/KIND."""
+    if robot_of(env):
+        return "medium-replay"
+    others = {levels.KEY_TO_DOOR: "random-10000", "MiniGrid-MultiRoom-N4-S5-v1": "expert+random"}
+    return others.get(env, "mixed")
 
 
 def path_of(method: str, env: str, kind: str | None = None, folder: Path = CHECKPOINTS) -> Path:

@@ -69,6 +69,8 @@ def read_spec(path: Path | str) -> Spec:
     """
     try:
         spec = tomllib.loads(Path(path).read_text("utf8"))
+    except OSError as error:
+        raise ValueError(f"there is no file {path} to be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}.") from error
     blocks, out = spec.pop("runs", None), spec.pop("out", None)
@@ -128,6 +130,8 @@ def sweep(
     skipped, waiting = to_do(runs, folder)
     if jobs < 1:
         raise ValueError(f"a sweep needs at least one job, not {jobs}.")
+    if minutes is not None and minutes < 0:
+        raise ValueError(f"a sweep cannot end {-minutes:g} minutes ago.")
     deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     outcome = Outcome([], skipped, [], [])
     running: list[tuple[Run, BaseProcess]] = []

@@ -13,6 +13,7 @@ import torch
 from seqrl import checkpoints, cli_runs, experiments, results, shipped, sweep, training
 from seqrl.cli import main
 from seqrl.environments.levels import LEVELS
+from seqrl.methods import METHODS
 from seqrl.settings import Setting
 from seqrl.sweep import read_spec
 from seqrl.trained import load
@@ -119,6 +120,8 @@ def test_evaluate_finds_the_shipped_checkpoint(folder, capsys, tmp_path, monkeyp
 def test_the_usual_checkpoint_of_key_to_door_is_of_random_data():
     assert shipped.path_of("dt", "KeyToDoor").name == "dt-KeyToDoor-random-10000.safetensors"
     assert shipped.path_of("dt", LEVEL).name == f"dt-{LEVEL}-mixed.safetensors"
+    for method, env in (("dt", "Hopper-v5"), ("tt", "MiniGrid-MultiRoom-N4-S5-v1"), ("bc", LEVEL)):
+        assert env == LEVEL or shipped.path_of(method, env).exists()
 
 
 def test_another_level_is_refused_unless_it_is_meant(folder, capsys):
@@ -237,6 +240,20 @@ def test_train_does_not_write_over_a_model_that_is_there(tmp_path, capsys):
 def test_train_refuses_in_a_sentence(tmp_path, capsys, arguments, message):
     assert message in refused(capsys, "train", *arguments, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["", "collect", "info", "evaluate", "train", "sweep", "results"]
+)
+def test_help_is_printed(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command.split(), "--help"])
+    assert stopped.value.code == 0
+    assert "usage: seqrl" in capsys.readouterr().out
+
+
+def test_the_help_of_train_names_every_method():
+    assert set(cli_runs.KNOWN.replace(" or ", ", ").split(", ")) == set(METHODS)
 
 
 def test_every_field_of_a_setting_is_an_option_of_train():
@@ -370,6 +387,12 @@ def test_runs_with_another_config_are_another_row(tmp_path, capsys):
 def test_a_spec_that_is_wrong_is_refused(spec, capsys, old, new, message):
     spec.write_text(SPEC.replace(old, new))
     assert message in refused(capsys, "sweep", spec, "--dry-run")
+
+
+def test_sweep_refuses_in_a_sentence(tmp_path, spec, capsys):
+    told = refused(capsys, "sweep", tmp_path / "none.toml", "--out", tmp_path)
+    assert "there is no file" in told and "none.toml" in told
+    assert "ago" in refused(capsys, "sweep", spec, "--out", tmp_path, "--minutes", "-1")
 
 
 def test_results_refuses_in_a_sentence(tmp_path, capsys):

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from seqrl.intervals import bootstrap, interquartile_mean, mean, paired_difference, wilson
+from seqrl.intervals import (
+    bootstrap,
+    interquartile_mean,
+    mean,
+    nested,
+    paired_difference,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +108,20 @@ def test_paired_difference_counts_only_common_episodes():
         paired_difference([nan, 1.0], [1.0, nan])
     with pytest.raises(ValueError, match=r"\(1, 2\) is not \(1, 3\)"):
         paired_difference([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+def test_nested_intervals_know_that_runs_differ():
+    alike = nested([[0.0, 1.0] * 50] * 3)
+    apart = nested([[0.0] * 100, [0.5] * 100, [1.0] * 100])
+    assert alike.estimate == apart.estimate == 0.5
+    assert alike.low > 0.4 and alike.high < 0.6
+    assert apart.low < 0.2 and apart.high > 0.8
+    one = nested([[0.0, 1.0] * 50])
+    assert one.low < 0.5 < one.high
+
+
+def test_nested_intervals_take_runs_of_different_length_and_refuse_none():
+    assert nested([[1.0], [3.0, 3.0]]).estimate == 2.0
+    for nothing in ([], [[]]):
+        with pytest.raises(ValueError, match="at least one"):
+            nested(nothing)

@@ -58,6 +58,17 @@ def test_cells_without_a_run_are_dashes_and_a_mean_needs_all_of_them():
     assert robot_tables.scores(full, {"bc": "BC"})[-1] == {"dataset": "mean", "BC": "4.0"}
 
 
+def test_the_number_of_seeds_stands_behind_a_cell():
+    row = next(r for r in robot_tables.scores([*DT, *BC]) if r["dataset"] == "hopper/medium")
+    assert row["DT"].endswith("(3)") and row["BC"].endswith("(2)")
+
+
+def test_seeds_that_disagree_are_level():
+    mixed = [run("iql", [x] * 4, seed) for seed, x in enumerate((20, 20, 90))]
+    (found,) = robot_tables.ahead(DT + mixed, "dt", "iql")
+    assert found.difference.estimate > 20 and found.verdict == "level"
+
+
 def test_the_papers_table_has_the_same_rows():
     rows = robot_tables.papers({"DT, DT paper": "DT"})
     assert [r["dataset"] for r in rows] == [r["dataset"] for r in robot_tables.scores([])]

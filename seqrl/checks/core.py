@@ -74,15 +74,20 @@ class Result:
 
 def exercise(id: str) -> Exercise:
     """The exercise called `id`, such as "1.2"; ValueError naming the nearest ids otherwise."""
+    if not isinstance(id, str):
+        raise ValueError(f"There is no exercise {id!r}: ids are texts, such as '1.2'.")
     try:
-        number = int(str(id).split(".")[0])
+        number = int(id.split(".")[0])
         sheet = importlib.import_module(f"seqrl.checks.sheet{number:02d}")
     except (ValueError, ModuleNotFoundError):
         raise ValueError(f"There is no exercise {id!r}; ids look like '1.2'.") from None
     found = {e.id: e for e in sheet.EXERCISES}
     if id not in found:
-        near = difflib.get_close_matches(str(id), found, n=3, cutoff=0) or list(found)
-        raise ValueError(f"There is no exercise {id!r}; did you mean {' or '.join(near)}?")
+        near = difflib.get_close_matches(id, found, n=3, cutoff=0) or list(found)
+        raise ValueError(
+            f"There is no exercise {id!r} with a check; did you mean {' or '.join(near)}? "
+            "An open experiment has a rubric in its place."
+        )
     return found[id]
 
 
