@@ -139,3 +139,10 @@ def test_of_words_of_code_in_one_color_one_is_looked_at(opened: Any) -> None:
     assert site_reader.obstacles(opened(style + code.format("q"))) == []
     pale = site_reader.obstacles(opened(style + code.format("p")))
     assert len([sentence for sentence in pale if "light: color-contrast" in sentence]) == 1
+
+
+def test_a_heavy_figure_is_told(tmp_path: Path) -> None:
+    for name, size in {"light.svg": 149_000, "heavy.svg": 151_000, "search.js": 999_000}.items():
+        (tmp_path / "_images").mkdir(exist_ok=True)
+        (tmp_path / "_images" / name).write_bytes(b"x" * size)
+    assert site_test.heavy_figures(tmp_path) == ["heavy.svg has 151 kB"]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
+LARGEST_FIGURE = 150_000  # bytes
 PATIENCE = 120_000  # milliseconds, on a busy machine
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
          "--disable-component-update", "--no-first-run", "--disable-dev-shm-usage"]  # fmt: skip
@@ -192,10 +193,21 @@ def judge_site(site: Path, shots: Path | None) -> int:
             failed += report(str(path.relative_to(site)), page, wrong, figures)
         wrong = search(tab, seen, site)
         failed += report("search for a word", PageFacts(site), wrong)
+    failed += report("size of the figures", PageFacts(site), heavy_figures(site))
     links = sum(len(page.links) for page in facts.values())
     images = sum(page.images for page in facts.values())
     print(f"{len(facts)} pages, {links} links, {images} images; {failed} failed")
     return failed
+
+
+def heavy_figures(site: Path) -> list[str]:
+    """The drawn figures of the site that are larger than `LARGEST_FIGURE`."""
+    files = (path for folder in ("_images", "_static") for path in (site / folder).glob("*"))
+    return [
+        f"{path.name} has {path.stat().st_size // 1000} kB"
+        for path in files
+        if path.suffix in (".svg", ".png", ".webp") and path.stat().st_size > LARGEST_FIGURE
+    ]
 
 
 def report(name: str, page: PageFacts, wrong: list[str], figures: str = "") -> bool:
