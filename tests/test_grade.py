@@ -104,7 +104,8 @@ def test_a_submission_is_told_what_its_cells_did(first):
     graded, unread = sorted(grader.grade(first, both), key=lambda g: g.submission.student)
     assert "defines no `returns_to_go`. A cell failed: NameError" in graded.results[0].message
     assert len(graded.faults) == 1
-    assert unread.results[0].message == "The file is no notebook (KeyError)."
+    assert unread.results[0].message == "The file is no notebook: it cannot be read as one."
+    assert unread.results[0].case == graded.results[0].case == ""
 
 
 @CHILDREN

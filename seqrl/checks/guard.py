@@ -37,6 +37,10 @@ class NotWritten(Failed):
     """The answer is still the stub."""
 
 
+class NothingToAsk(Failed):
+    """There is no function that could have been wrong on some case."""
+
+
 class TooSlow(Failed):
     """The answer ran out of time."""
 

@@ -73,8 +73,8 @@ def run_cells(notebook: bytes, scope: dict[str, Any]) -> dict[str, Any]:
     try:
         cells = json.loads(notebook)["cells"]
         sources = [_source(c) for c in cells if c["cell_type"] == "code" and not _is_setup(c)]
-    except Exception as error:
-        return {"faults": [], "lost": f"The file is no notebook ({type(error).__name__})."}
+    except Exception:
+        return {"faults": [], "lost": "The file is no notebook: it cannot be read as one."}
     faults = []
     for number, source in enumerate(sources, 1):
         file = f"<code cell {number}>"

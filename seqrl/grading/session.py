@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqrl.checks import Exercise
-from seqrl.checks.guard import TIME_LIMIT, Failed, Guarded, NotWritten
+from seqrl.checks.guard import TIME_LIMIT, Failed, Guarded, NothingToAsk, NotWritten
 from seqrl.grading.wire import Broken, Channel, Late, pack, pack_call, unpack
 
 LONGEST = 2000  # characters of a message that a submission sends
@@ -90,9 +90,9 @@ class Session:
         """A process that has run the notebook; `Failed` if none can."""
         self.starts += 1
         if self.starts > STARTS and not self.lost:
-            raise Failed("It broke the process that it runs in again and again.")
+            raise NothingToAsk("It broke the process that it runs in again and again.")
         if self.lost:
-            raise Failed(self.lost)
+            raise NothingToAsk(self.lost)
         process = Process(self.nurseries[nursery])
         try:
             process.channel.send(self.notebook)
@@ -106,7 +106,7 @@ class Session:
             self.lost = "Running the notebook ended its own process ({how})."
         if self.lost:
             self.lost = self.lost.replace("{how}", process.end())
-            raise Failed(self.lost)
+            raise NothingToAsk(self.lost)
         return process
 
     def ask(
@@ -163,7 +163,7 @@ class Session:
             shown = str(reply["absent"])[:LONGEST]
             what = f"`{student.name}` is no function: it is {shown}." if shown else ""
             why = f" A cell failed: {self.faults[0]}." if self.faults else ""
-            return Failed((what or f"The notebook defines no `{student.name}`.") + why)
+            return NothingToAsk((what or f"The notebook defines no `{student.name}`.") + why)
         try:
             kind, sentence, case = (str(text)[:LONGEST] for text in reply["failed"])
         except (KeyError, TypeError, ValueError):
