@@ -82,10 +82,17 @@ class _Layer:
         self.mix, self.narrow = ((side_by_side(x.weight), x.bias) for x in (mix, narrow))
 
 
-def tried() -> None:
-    """Raises whatever Triton raises where it cannot compile and run a kernel on this GPU."""
+@torch.inference_mode()
+def tried(device: str = "cuda") -> None:
+    """Raises whatever Triton raises where it cannot compile and run the four kernels here."""
     if not kernels.THERE:
         raise ModuleNotFoundError("there is no Triton.")
-    x, norm = torch.ones(1, 16, device="cuda"), torch.nn.LayerNorm(16, device="cuda")
-    kernels.norm_linear(x, Normed.of(norm, x, x[0, :1]))
-    torch.cuda.synchronize()
+    D, tokens = 16, torch.zeros(1, 1, dtype=torch.int64, device=device)
+    norm, weight = torch.nn.LayerNorm(D, device=device), torch.ones(3 * D, D, device=device)
+    prefix, own = torch.ones(1, 1, 1, D, device=device), torch.ones(2, 1, 1, 1, D, device=device)
+    said = tokens[..., None].clone()
+    x = kernels.word(tokens, weight, 0, weight, 0, said, 0)
+    qkv = kernels.norm_linear(x, Normed.of(norm, weight, weight[:, 0]), "gelu")
+    seen = kernels.attend(qkv, prefix, prefix, own, 0, True)
+    x = kernels.linear_add(x, seen, side_by_side(weight[:D]), weight[0])
+    x.cpu()  # waits until they have run

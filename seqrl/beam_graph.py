@@ -22,10 +22,18 @@ from seqrl.cuda_graph import DEVICES, WARM, Replay, shapes
 
 
 class Planner:
-    """`plan` for one model and one search."""
+    """`plan` for one model and one search; with `kernels` by those of `beam_fused`, if it can."""
 
-    def __init__(self, model: Any, search: BeamSearch, sequences: Callable[..., Sequences]) -> None:
+    def __init__(
+        self,
+        model: Any,
+        search: BeamSearch,
+        sequences: Callable[..., Sequences],
+        *,
+        kernels: bool = True,
+    ) -> None:
         self.model, self.search, self.sequences = model, search, sequences
+        self.kernels = kernels
         self._met: Counter[tuple[tuple[int, ...], ...]] = Counter()
         self._recorded: dict[tuple[tuple[int, ...], ...], Replay] = {}
 
@@ -41,16 +49,27 @@ class Planner:
             try:
                 self._recorded[met] = Replay(self._search, inputs)
             except RuntimeError as error:
-                text = f"plans are slower than need be: no CUDA graph was recorded: {error}"
-                warnings.warn(text, stacklevel=2)
+                _slower(f"no CUDA graph was recorded: {error}")
         return self._recorded.get(met, self._search)(inputs)
 
     def _search(self, inputs: tuple[Prefix, Tensor]) -> Plan:
         prefix, draws = inputs
-        sequences, heads = self.sequences, self.model.heads
-        if sequences is Cached and heads.is_cuda and heads.dtype == torch.float32:
-            sequences = fastest()
-        return plan(self.model, prefix, self.search, draws, sequences)
+        kind = self._kind()
+        try:
+            return plan(self.model, prefix, self.search, draws, kind)
+        except Exception as error:  # of these sizes there may be more than a GPU has room for
+            if kind is self.sequences:
+                raise
+            found = plan(self.model, prefix, self.search, draws, self.sequences)
+            self.kernels = False  # they were the cause: without them there is a plan
+            _slower(f"no kernels: {error}")
+            return found
+
+    def _kind(self) -> Callable[..., Sequences]:
+        """The sequences that a plan is made with."""
+        heads = self.model.heads
+        fits = heads.device.type in DEVICES and heads.dtype == torch.float32
+        return fastest() if self.kernels and fits and self.sequences is Cached else self.sequences
 
     def _alike(self, prefix: Prefix) -> bool:
         """Whether nothing of the prefixes is padding, and they are of vectors."""
@@ -69,6 +88,10 @@ def fastest() -> type[Cached]:
     except ImportError:
         return Cached
     except Exception as error:  # of many kinds: no compiler, no Python headers, an old GPU
-        warnings.warn(f"plans are slower than need be: no kernels: {error}", stacklevel=2)
+        _slower(f"no kernels: {error}")
         return Cached
     return Fused
+
+
+def _slower(why: str) -> None:
+    warnings.warn(f"plans are slower than need be: {why}", stacklevel=3)

@@ -3,6 +3,7 @@
 They run on a GPU, or anywhere that has Triton under its interpreter: TRITON_INTERPRET=1.
 """
 
+import functools
 import importlib.util
 import os
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import seqrl
 from seqrl import beam_graph
 from seqrl.actions import Actions
 from seqrl.beam_cache import Cached
@@ -208,12 +210,22 @@ def test_a_planner_uses_the_kernels_and_records_them():
     assert len(planner._recorded) == 1
 
 
+@kernel
+def test_what_is_tried_can_be_run_here():
+    from seqrl.beam_fused import tried
+
+    assert tried(DEVICE) is None
+
+
 @pytest.fixture
 def afresh(monkeypatch):
     """As if nobody had asked for the kernels yet."""
     fastest.cache_clear()
-    for name in ("beam_fused", "beam_kernels"):
-        monkeypatch.delitem(sys.modules, f"seqrl.{name}", raising=False)
+    for name in ("beam_fused", "beam_kernels"):  # set first, so that all is put back afterwards
+        monkeypatch.setitem(sys.modules, f"seqrl.{name}", None)
+        monkeypatch.delitem(sys.modules, f"seqrl.{name}")
+        monkeypatch.setattr(seqrl, name, None, raising=False)
+        monkeypatch.delattr(seqrl, name)
     yield monkeypatch
     fastest.cache_clear()
 
@@ -233,3 +245,89 @@ def test_where_triton_cannot_compile_it_is_told_once(afresh, recwarn):
     assert fastest() is Cached and beam_graph.fastest() is Cached
     (told,) = recwarn
     assert "plans are slower" in str(told.message) and "no C compiler" in str(told.message)
+
+
+KERNELS = ("word", "norm_linear", "linear_add", "attend")
+
+
+def stand_ins(broken):
+    """A module like `beam_kernels`, without Triton: random numbers; one cannot be compiled."""
+
+    def some(name, shape):
+        def run(x, *given):
+            if name == broken:
+                raise RuntimeError(f"{name}: out of registers")
+            return torch.randn(shape(x, *given))
+
+        return run
+
+    module = type(sys)("seqrl.beam_kernels")
+    module.word = some("word", lambda tokens, embed, *_: (*tokens.shape, embed.shape[1]))
+    module.norm_linear = some("norm_linear", lambda x, weight, *_: (*x.shape[:-1], len(weight)))
+    module.linear_add = some("linear_add", lambda x, *_: x.shape)
+    module.attend = some("attend", lambda qkv, *_: (*qkv.shape[:2], qkv.shape[2] // 3))
+    module.Normed = type("Normed", (), {"of": staticmethod(lambda norm, weight, bias: weight)})
+    module.side_by_side, module.THERE = lambda weight: weight, True
+    return module
+
+
+@pytest.mark.parametrize("broken", [*KERNELS, None])
+def test_every_kernel_is_tried_before_one_is_used(afresh, recwarn, broken):
+    afresh.setitem(sys.modules, "seqrl.beam_kernels", stand_ins(broken))
+    from seqrl import beam_fused
+
+    afresh.setattr(beam_fused, "tried", functools.partial(beam_fused.tried, "cpu"))
+    assert fastest() is (beam_fused.Fused if broken is None else Cached)
+    assert [f"no kernels: {broken}: out of registers" in str(told.message) for told in recwarn] == (
+        [True] if broken else []
+    )
+
+
+class Large(Cached):
+    """Kernels that were tried, and have no room for a plan of real sizes."""
+
+    made = 0
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        Large.made += 1
+
+    def append(self, tokens, read=True):
+        raise RuntimeError("out of shared memory")
+
+
+@pytest.fixture
+def recorded_here(monkeypatch):
+    """A CPU that is taken for a GPU, where `Large` is the fastest; nothing is recorded."""
+    monkeypatch.setattr(beam_graph, "DEVICES", {DEVICE})
+    monkeypatch.setattr(beam_graph, "fastest", lambda: Large)
+    monkeypatch.setattr(beam_graph, "Replay", lambda function, inputs: function)
+    monkeypatch.setattr(Large, "made", 0)
+
+
+def test_kernels_that_fail_at_a_plans_sizes_are_told_of_once_and_left(recorded_here, recwarn):
+    model, search = made(), BeamSearch(beam=4, horizon=3, cut=None)
+    planner = Planner(model, search, Cached)
+    for _ in range(5):  # before, while and after it is recorded
+        prefix, draws = question(model, 2, search)
+        found, wanted = planner(prefix, draws), plan(model, prefix, search, draws, Cached)
+        assert torch.equal(found.tokens, wanted.tokens)
+    (told,) = recwarn
+    assert "plans are slower" in str(told.message) and "out of shared memory" in str(told.message)
+    assert Large.made == 1
+
+
+def test_a_planner_without_kernels_never_asks_for_them(recorded_here, recwarn):
+    model, search = made(), BeamSearch(beam=4, horizon=3, cut=None)
+    planner = Planner(model, search, Cached, kernels=False)
+    for _ in range(5):
+        planner(*question(model, 2, search))
+    assert Large.made == 0 and not len(recwarn)
+
+
+def test_a_fault_that_is_not_the_kernels_is_not_blamed_on_them(recorded_here, recwarn):
+    model, search = made(), BeamSearch(beam=4, horizon=3, cut=None)
+    prefix, draws = question(model, 2, search)
+    with pytest.raises((RuntimeError, ValueError)) as told:
+        Planner(model, search, Cached)(prefix, draws[:, :1])
+    assert "shared memory" not in str(told.value) and not len(recwarn)

@@ -76,6 +76,7 @@ def record(monkeypatch):
     def use(replay):
         monkeypatch.setattr("seqrl.beam_graph.DEVICES", {"cpu"})
         monkeypatch.setattr(cuda_graph, "DEVICES", {"cpu"})
+        monkeypatch.setattr("seqrl.beam_graph.fastest", lambda: Cached)  # no kernels on a CPU
         monkeypatch.setattr("seqrl.training.Replay", replay)
         monkeypatch.setattr("seqrl.beam_graph.Replay", replay)
         monkeypatch.setattr(Eager, "made", [])
