@@ -6,10 +6,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
+TRITON := triton==3.6.0
 NBVAL  := --nbval-lax --nbval-current-env --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 \
 	--nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
-.PHONY: book test env lint unit nbval bench notebooks pack slides pdf offline site-test constraints ship results clean
+.PHONY: book test env lint unit nbval kernels bench notebooks pack slides pdf offline site-test constraints ship results clean
 .DEFAULT_GOAL := book
 
 book: env  ## execute the pages and write _build/html/index.html
@@ -35,6 +36,13 @@ unit: env
 nbval: env  ## run every generated notebook, cell by cell
 	SEQRL_SPEED=$${SEQRL_SPEED:-smoke} MPLBACKEND=agg $(PY) -m pytest $(NBVAL) -n 2 --dist loadscope book solutions exercises
 
+kernels: env  ## the Triton kernels' tests: on a GPU, or without one in Triton's interpreter
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "Triton is for Linux on x86-64 only."; exit 1; }
+	$(PY) -c 'import triton' 2>/dev/null \
+	  || $(PY) -m pip install --quiet --disable-pip-version-check "$(TRITON)"
+	$(PY) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || export TRITON_INTERPRET=1; \
+	  $(PY) -m pytest -rs tests/test_beam_kernels.py
+
 bench: env  ## measured speeds, as ratios of one run
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(PY) -m bench
@@ -59,7 +67,7 @@ site-test: env  ## drive Chromium over the built pages
 	$(PY) book/_tools/site_test.py
 
 constraints: env  ## write constraints.txt from the environment that stands
-	$(PY) -m pip freeze --exclude-editable | grep -viE '^(seqrl|pip|setuptools|wheel)\b' \
+	$(PY) -m pip freeze --exclude-editable | grep -viE '^(seqrl|pip|setuptools|wheel|triton)\b' \
 	  | sed -E 's/^(torch==[0-9.]+).*/\1/' | sort -f > constraints.tmp
 	{ echo "# The whole environment in which the book and its tests pass; made by: make constraints"; \
 	  cat constraints.tmp; } > constraints.txt; rm constraints.tmp

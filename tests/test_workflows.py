@@ -113,6 +113,14 @@ def test_speeds_are_those_that_were_meant() -> None:
     assert speeds == {"publish": "class", "release": "class", "test": "smoke", "weekly": "smoke"}
 
 
+def test_the_kernels_are_tested_weekly_and_not_by_make_test() -> None:
+    assert "make kernels" in commands(ROOT / ".github/workflows/weekly.yml")
+    makefile = (ROOT / "Makefile").read_text("utf8")
+    needs = re.search(r"^test: (.*?)  ##", makefile, re.M)
+    assert needs and "kernels" not in needs[1].split()
+    assert re.search(r"^TRITON := triton==\d+\.\d+\.\d+$", makefile, re.M)
+
+
 def test_a_release_needs_what_is_documented_for_the_pdf() -> None:
     import sys
 
