@@ -295,7 +295,6 @@ def _tensor(parts: Sequence[Any]) -> Tensor:
     joined = np.concatenate([np.asarray(part) for part in parts])
     narrow = {"float16": "float32", "float64": "float32", "uint16": "int32"}
     wide = {"uint32": "int64", "uint64": "int64"}
-    name = joined.dtype.name
+    kind = (narrow | wide).get(joined.dtype.name, joined.dtype)
     with np.errstate(over="ignore"):  # what overflows becomes infinite, which `check` refuses
-        joined = joined.astype((narrow | wide).get(name, name), copy=False)
-    return torch.from_numpy(joined)
+        return torch.from_numpy(joined.astype(kind, copy=False))

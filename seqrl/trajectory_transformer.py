@@ -250,13 +250,11 @@ class TrajectoryTransformer(nn.Module):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of every token but the first, actions weighted; info has each part's.
 
-        "accuracy": the share of action tokens that were likeliest.
-        A scalar, and scalars in info.
+        All are scalars; "accuracy" is the share of action tokens that were likeliest.
         """
         tokens, C = self.tokens(batch), self.layout.C
         goal = batch.observations.get("goal")
-        if goal is not None:
-            goal = self.discretizer.encode(goal, self.layout.state)
+        goal = None if goal is None else self.discretizer.encode(goal, self.layout.state)
         logits = self(tokens.flatten(1)[:, :-1], self.world(batch.observations), goal)
         counts = counted(batch.mask, batch.terminations, C)
         return token_loss(logits, tokens, counts, self.layout, self.config.action_weight)
