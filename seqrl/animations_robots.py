@@ -30,11 +30,13 @@ def running(
 
     episodes: what is written above each, and trajectories of a robot; the last word is its color.
     e: which episode, of all or of each. seconds: of the robots' time, at most; played at half
-    speed. ValueError where numbers differ, or where a robot is not drawn.
+    speed. ValueError where numbers differ, where a robot is not drawn, or where there is no time.
     """
     chosen = [e] * len(episodes) if isinstance(e, int) else list(e)
     if not episodes or len(chosen) != len(episodes):
         raise ValueError(f"{len(episodes)} kinds of data need as many episodes, not {len(chosen)}.")
+    if not seconds >= FRAME:
+        raise ValueError(f"there are {FRAME} seconds between two frames; {seconds} show no motion.")
     moving = [_first(motion(t, i, FRAME), seconds) for t, i in zip(episodes.values(), chosen)]
     last = max(len(m.times) for m in moving) - 1
     worlds = [robot(m, name, PAINTS.get(last_word(name))) for m, name in zip(moving, episodes)]

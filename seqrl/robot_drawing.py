@@ -94,8 +94,11 @@ def motion(trajectories: Trajectories, e: int, seconds: float | None = None) -> 
 
     seconds: between two moments, those of a step unless given; see `motion_of`.
     """
+    env, seen = str(trajectories.info.get("env")), trajectories.observations
+    if "state" not in seen:
+        raise ValueError(f"{env!r} is not drawn as a robot: observed are {', '.join(seen)}.")
     episode = trajectories.episode(e)
-    found = motion_of(episode["observations"]["state"], str(trajectories.info.get("env")), seconds)
+    found = motion_of(episode["observations"]["state"], env, seconds)
     so_far = np.r_[0.0, np.cumsum(episode["rewards"], dtype=float)]
     done = np.minimum(found.times / found.skeleton.seconds + 1e-6, len(so_far) - 1).astype(int)
     return found._replace(returns=so_far[done], fell=bool(episode["terminations"][-1]))

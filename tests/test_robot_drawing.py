@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from seqrl import datasets
 from seqrl.animations_robots import compared, running
 from seqrl.environments import Envs
 from seqrl.plots_robots import GROUND, capsule, gait, overlaid, pale, returns
@@ -203,6 +204,21 @@ def test_as_many_episodes_as_kinds(episodes):
         running({"random": data, "expert": data}, [0])
     with pytest.raises(ValueError, match="0 kinds"):
         running({})
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, 0.01, float("nan")])
+def test_a_time_in_which_nothing_moves_is_refused(seconds):
+    with pytest.raises(ValueError, match=rf"0.02 seconds between two frames; {seconds} show no"):
+        running({"expert": some_grid()}, seconds=seconds)
+
+
+def some_grid():
+    return datasets.collect("GoToLocalS7N5", "random", 1, processes=1, progress=False)
+
+
+def test_data_of_a_grid_are_no_robot():
+    with pytest.raises(ValueError, match=r"'GoToLocalS7N5' is not drawn as a robot: .*map"):
+        running({"expert": some_grid()})
 
 
 @simulated
