@@ -76,8 +76,8 @@ ship: env  ## copy seed 0 of a sweep's checkpoints into the package: make ship F
 	@test -n "$(FROM)" || { echo "Say where the sweep is: make ship FROM=records"; exit 1; }
 	$(PY) -m seqrl.shipped "$(FROM)"
 
-results: env  ## remake every table and figure of chapter 7 that records make
-	$(PY) -m seqrl.verdict _build/results
+results: env  ## remake every table and figure of chapters 6 and 7 that records make
+	$(PY) -m seqrl.remake _build/results
 
 clean:
 	rm -rf _build

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from seqrl import comparison, replication, scorecard, tt_studies, verdict
+from seqrl import comparison, replication, robot_tables, scorecard, tt_studies, verdict
 from seqrl.dt_studies import CONTEXT
 from seqrl.environments.levels import LEVELS
 from seqrl.intervals import Interval
@@ -17,11 +17,14 @@ from seqrl.results import Row
 def intervals(records: Iterable[Row]) -> dict[str, Interval | None]:
     """Differences in success by what they compare, with 95 % intervals; None where not recorded.
 
-    "a − b" on mixed data is the mean over the levels that both have.
+    "a − b" on mixed data is the mean over the levels that both have; "robots a − b" is that over
+    the robots' datasets, in hundredths of the normalized score.
     """
     rows = list(records)
     paired = (("dt", "bc25"), ("dt", "iql"), ("dt", "bc"), ("tt", "bc"), ("leap", "bc"))
     found = {f"{a} − {b}": verdict.pooled(_levels(rows, a), _levels(rows, b)) for a, b in paired}
+    for other in ("bc", "bc10", "rvs", "iql"):
+        found[f"robots dt − {other}"] = verdict.over_robots(rows, "dt", other)
     for method in ("dt", "iql"):
         late, usual = replication.late(rows, method)
         found[f"{method} late"] = comparison.difference(late, usual, "success")
@@ -60,9 +63,13 @@ def texts(records: Iterable[Row]) -> dict[str, str]:
     words |= {name: str(n) for name, n in counts.items()} | {"claims": str(sum(counts.values()))}
     critic = [r["scores"]["trained: key"] for r in _of(rows, "DT critic", {})]
     words["critic"] = f"{100 * min(critic):.0f} %" if critic else comparison.DASH
-    heads = [h["pattern"] for r in _of(rows, "TT attention", {}) for h in r["heads"]]
-    words["heads"] = str(len(heads))
-    words["named heads"] = str(sum(p in ("Markov", "striated") for p in heads))
+    heads = replication.heads(rows)
+    words["heads"] = str(heads.total())
+    words["named heads"] = str(heads.total() - heads["neither"])
+    tenth = robot_tables.ahead(rows, "dt", "bc10")
+    words["robots"] = str(len(tenth))
+    words |= {f"robots {side}": str(sum(x.verdict == side for x in tenth))
+              for side in ("ahead", "behind")}  # fmt: skip
     return words
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EDGES = (1, 8, 16, 32)  # steps of the shortest way: parts begin here, the last one has no end
 METHODS = ("bc", "rvs", "iql", "dt", "tt", "leap")
+SHOWN = ("GoToObjMazeS4", "GoToSeqS5R2")  # levels in the book's figure
 
 
 def shortest(level: str, episodes: int = evaluation.EPISODES) -> np.ndarray:
@@ -47,10 +48,16 @@ def by_distance(
     return found
 
 
-def figure(records: Sequence[Row], ways: Mapping[str, np.ndarray], kind: str = "mixed") -> Figure:
-    """A panel a level, success over the shortest way; `ways`: level to `shortest`, (episodes,)."""
+def figure(
+    records: Sequence[Row], ways: Mapping[str, np.ndarray] | None = None, kind: str = "mixed"
+) -> Figure:
+    """A panel a level, success over the shortest way.
+
+    ways: level to `shortest`, (episodes,); of `SHOWN` where there are none.
+    """
     import matplotlib.pyplot as plt
 
+    ways = {level: shortest(level) for level in SHOWN} if ways is None else ways
     drawn, axes = plt.subplots(
         1, len(ways), figsize=(WIDTH, 3.3), layout="constrained", sharey=True, squeeze=False
     )

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqrl import inside_studies, key_attention
+from seqrl.environments.key_to_door import PHASES
 from seqrl.episode_maps import Shown, Token, row_of
 from seqrl.gridworld import draw
 from seqrl.plots_attention import HIDDEN, MARKERS, SOURCES, WEIGHTS
+from seqrl.plots_driving import over_steps
+from seqrl.results import Row
 from seqrl.scenes import Scene
 from seqrl.style import BLUE, INK, MUTED, ORANGE, TOKEN_COLORS, VERMILLION, WIDTH
 
@@ -221,3 +225,21 @@ def words_on_grid(shown: Scene, attention: Mapping[str, ArrayLike], columns: int
                         fontsize=7, color=INK, zorder=9, bbox=chip)  # fmt: skip
         ax.text(0.5, -0.03, name, transform=ax.transAxes, ha="center", va="top", fontsize=10)
     return figure
+
+
+def key(records: Sequence[Row]) -> Axes:
+    """Attention of Key-to-Door's last room on each step: the critic, its controls, and the actor.
+
+    Of solved episodes that took the key at the step that most did.
+    """
+    critics, actors = inside_studies.key_runs(records)
+    k = max(critics[0]["by_step"]["trained"], key=int)
+    lines = {f"critic, {source}": np.mean([run["by_step"][source][k] for run in critics], 0)
+             for source in SOURCES}  # fmt: skip
+    acting = [run["by_step"]["trained"][k] for run in actors if k in run["by_step"]["trained"]]
+    lines |= {"DT, trained": np.mean(acting, 0)} if acting else {}
+    paints = dict(zip(lines, [*SOURCES.values(), SOURCES["trained"]]))
+    ax = over_steps(lines, dict(zip(key_attention.ROOMS, PHASES)), "attention (%)", paints=paints,
+                    dashed=("DT, trained",), marks={"critic, trained": int(k)})  # fmt: skip
+    ax.legend(loc="center right")
+    return ax

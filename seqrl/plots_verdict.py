@@ -1,11 +1,8 @@
-"""Figures of the verdict: differences with their intervals, what planning costs, luck, strangers.
-
-`FROM_RECORDS` names those that records alone make.
-"""
+"""Figures of the verdict: differences with their intervals, what planning costs, luck."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -268,13 +265,3 @@ def stitched(ways: Mapping[str, Mapping[str, Sequence[float]]], best: float) -> 
         _rows(ax, methods, f"return, {title}")
         ax.set_xlim(-10.6, -2.4)
     return figure
-
-
-FROM_RECORDS: dict[str, Callable[[Sequence[Row]], Any]] = {
-    "filters": filters,
-    "cost": cost,
-    "quality": quality,
-    "amount": amount,
-    "delayed": delayed,
-    "papers": papers,
-}

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from seqrl import comparison, dt_studies, leap_studies, robot_tables, tt_studies, verdict
+from seqrl import comparison, dt_studies, leap_studies, tt_studies, verdict
 from seqrl.environments.levels import LEVELS
+from seqrl.environments.locomotion import robot_of
 from seqrl.intervals import Interval
 from seqrl.results import Row
 
@@ -30,7 +31,7 @@ def _points(x: Interval) -> str:
     return comparison.text(x, 100, sign=True) + " points"
 
 
-def _missing(what: str = "runs") -> Found:
+def missing(what: str = "runs") -> Found:
     return Found(OPEN, f"{what} not recorded yet")
 
 
@@ -46,10 +47,10 @@ def _of(records: Sequence[Row], method: str, **config: object) -> list[Row]:
     ]
 
 
-def _ahead(x: Interval | None, why: str, enough: float = 0.0) -> Found:
+def judged(x: Interval | None, why: str, enough: float = 0.0) -> Found:
     """Replicated above `enough`, not below 0, else partly: both bounds must agree."""
     if x is None:
-        return _missing()
+        return missing()
     side = YES if x.low > enough else NO if x.high < 0 else PARTLY
     return Found(side, f"{why} {_points(x)}")
 
@@ -60,29 +61,29 @@ def _levels(records: Sequence[Row], method: str, kind: str = "mixed") -> list[li
 
 def dt_values(records: Sequence[Row]) -> Found:
     x = verdict.pooled(_levels(records, "dt"), _levels(records, "iql"))
-    return _ahead(x, "DT − IQL, mean of the levels:")
+    return judged(x, "DT − IQL, mean of the levels:")
 
 
 def dt_filter(records: Sequence[Row]) -> Found:
     x = verdict.pooled(_levels(records, "dt"), _levels(records, "bc25"))
-    return _ahead(x, "DT − 25 %BC, mean of the levels:")
+    return judged(x, "DT − 25 %BC, mean of the levels:")
 
 
 def context(records: Sequence[Row]) -> Found:
     long, short = (_of(records, dt_studies.CONTEXT, context=k) for k in (8, 1))
-    return _ahead(comparison.difference(long, short, "success"), "8 steps − 1:", enough=0.1)
+    return judged(comparison.difference(long, short, "success"), "8 steps − 1:", enough=0.1)
 
 
 def door(records: Sequence[Row]) -> Found:
     dt, bc = (comparison.cells(records, m, "KeyToDoor/random-1000") for m in ("dt", "bc"))
-    return _ahead(comparison.difference(dt, bc, "success"), "DT − BC, 1,000 walks:", enough=0.3)
+    return judged(comparison.difference(dt, bc, "success"), "DT − BC, 1,000 walks:", enough=0.3)
 
 
 def door_filter(records: Sequence[Row]) -> Found:
     x, y = (comparison.cells(records, m, "KeyToDoor/random-1000") for m in ("dt", "bc_success"))
     d = comparison.difference(x, y, "success")
     if d is None:
-        return _missing()
+        return missing()
     return Found(YES if abs(d.estimate) < 0.1 else PARTLY, f"DT − %BC: {_points(d)}")
 
 
@@ -96,7 +97,7 @@ def late(records: Sequence[Row], method: str) -> tuple[list[Row], list[Row]]:
 def delayed(records: Sequence[Row]) -> Found:
     dt, iql = (comparison.difference(*late(records, m), "success") for m in ("dt", "iql"))
     if dt is None or iql is None:
-        return _missing()
+        return missing()
     side = YES if dt.low > -0.02 and iql.high < -0.1 else PARTLY if iql.high < dt.low else NO
     return Found(side, f"DT {_points(dt)}, IQL {_points(iql)}")
 
@@ -104,7 +105,7 @@ def delayed(records: Sequence[Row]) -> Found:
 def critic(records: Sequence[Row]) -> Found:
     runs = _of(records, "DT critic")
     if not runs:
-        return _missing()
+        return missing()
     share = min(r["scores"]["trained: key"] for r in runs)
     moved = min(r["scores"]["key hidden: kl"] for r in runs)
     held = share > 0.5 and moved > 0.01
@@ -114,7 +115,7 @@ def critic(records: Sequence[Row]) -> Found:
 def simulator(records: Sequence[Row]) -> Found:
     runs = _of(records, tt_studies.DYNAMICS)
     if not runs:
-        return _missing()
+        return missing()
     tt, one = (
         [r["scores"][f"{name}: wrong after 7"] for r in runs] for name in ("TT", "single step")
     )
@@ -126,7 +127,7 @@ def rooms(records: Sequence[Row]) -> Found:
     runs = comparison.cells(records, "tt", tt_studies.ROOMS_DATA)
     x = comparison.score(runs, "success")
     if x is None:
-        return _missing()
+        return missing()
     return Found(YES if x.high >= 0.94 else NO, comparison.text(x, 100) + " %; BC and DT as good")
 
 
@@ -135,7 +136,7 @@ def tt_best(records: Sequence[Row]) -> Found:
     found = {m: verdict.pooled(tt, _levels(records, m)) for m in ("bc", "iql", "dt")}
     known = {m: x for m, x in found.items() if x is not None}
     if not known:
-        return _missing()
+        return missing()
     side = NO if any(x.high < 0 for x in known.values()) else PARTLY
     side = YES if side == PARTLY and all(x.low > 0 for x in known.values()) else side
     return Found(side, ", ".join(f"TT − {verdict.title(m)} {_points(x)}" for m, x in known.items()))
@@ -148,19 +149,25 @@ def search(records: Sequence[Row]) -> Found:
     )
     x = comparison.difference(plan, greedy, "success")
     if x is None:
-        return _missing()
+        return missing()
     return Found(YES if x.low > 0 else NO, f"planning − likeliest action: {_points(x)}")
 
 
+def heads(records: Sequence[Row]) -> Counter[str]:
+    """How many heads of grid worlds show each of the patterns "Markov", "striated", "both"."""
+    runs = [r for r in _of(records, "TT attention") if robot_of(r["dataset"]) is None]
+    return Counter(head["pattern"] for run in runs for head in run["heads"])
+
+
 def bands(records: Sequence[Row]) -> Found:
-    heads = [h["pattern"] for r in _of(records, "TT attention") for h in r["heads"]]
-    if not heads:
-        return _missing()
-    named = Counter(p for p in heads if p in ("Markov", "striated"))
-    shown = ", ".join(f"{n} {p}" for p, n in named.items()) or "none"
-    share = sum(named.values()) / len(heads)
+    found = heads(records)
+    if not found:
+        return missing()
+    named = {name: n for name, n in found.items() if name != "neither"}
+    shown = ", ".join(f"{n} {name}" for name, n in named.items()) or "none"
+    share = sum(named.values()) / found.total()
     side = YES if share > 0.5 else PARTLY if share > 0.25 else NO
-    return Found(side, f"of {len(heads)} heads: {shown}")
+    return Found(side, f"of {found.total()} heads: {shown}")
 
 
 def leap_best(records: Sequence[Row]) -> Found:
@@ -168,7 +175,7 @@ def leap_best(records: Sequence[Row]) -> Found:
     found = {m: verdict.pooled(leap, _levels(records, m)) for m in ("bc", "iql", "dt")}
     known = {m: x for m, x in found.items() if x is not None}
     if not known:
-        return _missing()
+        return missing()
     side = YES if all(x.low > 0 for x in known.values()) else NO
     side = PARTLY if side == NO and all(x.high > 0 for x in known.values()) else side
     n = sum(map(bool, leap))
@@ -187,7 +194,7 @@ def refining(records: Sequence[Row]) -> Found:
         gains.append(comparison.difference(many, one, "success"))
     whole, anew = gains
     if whole is None or anew is None:
-        return _missing()
+        return missing()
     side = YES if min(whole.low, anew.low) > 0 else PARTLY if whole.low > 0 else NO
     return Found(side, f"10 − 1 iterations: whole plan {_points(whole)}, anew {_points(anew)}")
 
@@ -195,7 +202,7 @@ def refining(records: Sequence[Row]) -> Found:
 def energy(records: Sequence[Row]) -> Found:
     runs = _of(records, leap_studies.ENERGY)
     if not runs:
-        return _missing()
+        return missing()
     rank, low = (runs[0]["scores"][f"within, length: {x}"] for x in ("estimate", "low"))
     side = NO if low <= 0 else YES if rank > 0.5 else PARTLY
     return Found(side, f"rank correlation with the length of the way {rank:+.2f}")
@@ -214,7 +221,7 @@ def _same_level(a: Sequence[Row], b: Sequence[Row], why: str) -> Found:
     first, second = (
         [[r for r in runs if r["config"]["level"] == x] for x in levels] for runs in (a, b)
     )
-    return _ahead(verdict.pooled(first, second), why)
+    return judged(verdict.pooled(first, second), why)
 
 
 def generalize(records: Sequence[Row]) -> Found:
@@ -224,7 +231,7 @@ def generalize(records: Sequence[Row]) -> Found:
     leap = [r for r in runs if r["config"]["model"] == "LEAP"]
     most = max((r["config"]["iterations"] or 0 for r in leap), default=0)
     if not leap or other is None:
-        return _missing()
+        return missing()
     leap = [r for r in leap if r["config"]["iterations"] == most]
     theirs = [r for r in runs if r["config"]["model"] == other]
     return _same_level(leap, theirs, f"rooms to mazes, LEAP − {other}:")
@@ -235,45 +242,11 @@ def composed(records: Sequence[Row]) -> Found:
     both, one, other = (
         _of(records, leap_studies.SUMMED, energies=name) for name in ("sum", "one", "other")
     )
-    first, second = (_same_level(both, x, "sum − one:") for x in (one, other))
+    first, second = (
+        _same_level(both, x, f"sum − {name}:") for x, name in ((one, "one"), (other, "other"))
+    )
     if OPEN in (first.verdict, second.verdict):
-        return _missing()
+        return missing()
     side = YES if first.verdict == second.verdict == YES else PARTLY
     side = NO if NO in (first.verdict, second.verdict) else side
     return Found(side, f"{first.why}; {second.why}")
-
-
-def robots_values(records: Sequence[Row]) -> Found:
-    """Decision Transformer beside IQL on the robots' data: behind on none, or on some."""
-    found = Counter(x.verdict for x in robot_tables.ahead(records, "dt", "iql"))
-    if found.total() < len(robot_tables.DATASETS):
-        return _missing()
-    side = YES if not found["behind"] else PARTLY if found["ahead"] else NO
-    why = f"DT − IQL: ahead on {found['ahead']}, behind on {found['behind']} of {found.total()}"
-    return Found(side, f"{why}; IQL had a fiftieth of its updates")
-
-
-def robots_best(records: Sequence[Row]) -> Found:
-    """On how many of the robots' datasets Trajectory Transformer is behind no other method."""
-    behind: dict[str, int] = {}
-    for other in robot_tables.METHODS:
-        if other != "tt":
-            for x in robot_tables.ahead(records, "tt", other):
-                behind[x.dataset] = behind.get(x.dataset, 0) + (x.verdict == "behind")
-    if not behind:
-        return _missing()
-    best = sum(not n for n in behind.values())
-    side = NO if not best else YES if best == len(robot_tables.DATASETS) else PARTLY
-    return Found(side, f"behind no other on {best} of {len(behind)} datasets; small search")
-
-
-def robots_bins(records: Sequence[Row]) -> Found:
-    """Quantile bins minus uniform ones where the paper has them furthest apart."""
-    where = "halfcheetah/medium-expert"
-    quantile = robot_tables.runs(records, "tt", where)
-    uniform = robot_tables.runs(records, "tt", where, bins="uniform")
-    x = comparison.difference(quantile, uniform, robot_tables.SCORE)
-    if x is None:
-        return _missing(f"runs on {where}")
-    side = YES if x.low > 0 else NO if x.high < 0 else PARTLY
-    return Found(side, f"quantile − uniform: {comparison.text(x, sign=True)}")

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from seqrl import comparison
+from seqrl import comparison, replication_robots
 from seqrl.replication import (
     OPEN,
     PARTLY,
@@ -32,9 +32,6 @@ from seqrl.replication import (
     lava,
     leap_best,
     refining,
-    robots_best,
-    robots_bins,
-    robots_values,
     rooms,
     search,
     simulator,
@@ -53,8 +50,9 @@ class Claim(NamedTuple):
 
 
 DT, TT, LEAP = "DT", "TT", "LEAP"
+DT_ROBOTS, TT_ROBOTS = "03b-robots.md#against-the-others", "04b-robots.md#what-is-it-worth"
 CLAIMS = (
-    Claim(DT, "matches value learning on locomotion", robots_values, "03b-robots.md"),
+    Claim(DT, "matches value learning on locomotion", replication_robots.values, DT_ROBOTS),
     Claim(DT, "and on Atari", fixed(OPEN, "data no longer public; days of GPU time")),
     Claim(DT, "is as good as value learning, here", dt_values, "#fig-verdict-cost"),
     Claim(DT, "random walks teach shortest paths", fixed(YES, "asserted in chapter 3"),
@@ -64,16 +62,18 @@ CLAIMS = (
           "#fig-dt-asked"),
     Claim(DT, "a longer context helps much", context,
           "#fig-dt-context"),
-    Claim(DT, "is better than the best share of %BC chosen blindly", dt_filter,
+    Claim(DT, "is better than a share of %BC chosen blindly, here", dt_filter,
           "#fig-verdict-filter"),
+    Claim(DT, "and on locomotion", replication_robots.filtering, "#fig-verdict-worlds"),
     Claim(DT, "Key-to-Door: far ahead of cloning", door, "#fig-verdict-late"),
     Claim(DT, "Key-to-Door: cloning the successes does as well", door_filter,
           "#fig-verdict-filter"),
     Claim(DT, "a late reward hurts value learning and not DT", delayed, "#fig-verdict-late"),
     Claim(DT, "one that foretells return attends to the key", critic,
           "#fig-dt-key"),
-    Claim(TT, "is the best or equal on locomotion", robots_best, "04b-robots.md"),
-    Claim(TT, "quantile bins beat uniform ones there", robots_bins, "04b-robots.md#which-bins"),
+    Claim(TT, "is the best or equal on locomotion", replication_robots.best, TT_ROBOTS),
+    Claim(TT, "quantile bins beat uniform ones there", replication_robots.bins,
+          "04b-robots.md#which-bins"),
     Claim(TT, "with Q, solves AntMaze", fixed(OPEN, "no code or models were released")),
     Claim(TT, "predicts a humanoid for 100 steps", fixed(OPEN, "no humanoid in this book")),
     Claim(TT, "is a better simulator than a single-step model", simulator,
@@ -82,8 +82,9 @@ CLAIMS = (
     Claim(TT, "the search is what makes it good", search, "#fig-verdict-cost"),
     Claim(TT, "reaches goals behind four rooms (94 %)", rooms,
           "04-trajectory-transformer.md#imitation-and-a-goal-behind-four-doors"),
-    Claim(TT, "attention is Markov or striated", bands,
-          "#fig-tt-measures"),
+    Claim(TT, "attention is Markov or striated, here", bands, "#fig-tt-measures"),
+    Claim(TT, "and on locomotion", fixed(YES, "both in all four heads, asserted for the hopper"),
+          "#fig-tt-hopper-attention"),
     Claim(LEAP, "beats BC, IQL and DT on BabyAI", leap_best, "#fig-verdict-cost"),
     Claim(LEAP, "and DT on Atari", fixed(OPEN, "the released code has no Atari")),
     Claim(LEAP, "more iterations, more success", refining,

@@ -77,6 +77,12 @@ def mission_record(
     )
 
 
+def of_named(run: Row) -> list[float]:
+    """Success on a record's test episodes whose mission names what was held out."""
+    episodes = run["episodes"]
+    return [x for x, has in zip(episodes["success"], episodes["named"]) if has]
+
+
 def share(runs: Sequence[Row], named: bool) -> Interval | None:
     """Success on the test episodes whose mission names what was held out, or on the others."""
     outcomes = [

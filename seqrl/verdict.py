@@ -1,19 +1,18 @@
 """The verdict's tables, from records: every run, methods over all levels, who is ahead of whom.
 
-`python -m seqrl.verdict FOLDER` (`make results`) writes each table and figure of chapter 7 that
-records make; the chapter shows the same functions' output.
+Grid worlds are judged by success. Robots are judged by the normalized score, whose hundredths stand
+where success does, so that 100 is D4RL's expert there and every episode solved here.
 """
 
 from __future__ import annotations
 
-import argparse
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqrl import comparison, results
+from seqrl import comparison, robot_tables
 from seqrl.environments.levels import KEY_TO_DOOR, LEVELS
 from seqrl.evaluation import Evaluation
 from seqrl.experiments import METHODS
@@ -30,20 +29,46 @@ DATA = (
     *(f"{KEY_TO_DOOR}/random-{n}" for n in (1000, 10_000)),
     "MiniGrid-MultiRoom-N4-S5-v1/expert+random",
 )
+ROBOTS = robot_tables.DATASETS
+WORLDS = {"grid worlds": DATA, "robots": ROBOTS}
 
 
 class Pair(NamedTuple):
-    """The success of one method minus another's on a dataset, same episodes and seeds."""
+    """One method minus another on a dataset, same episodes and seeds: success, or a score / 100."""
 
     dataset: str
     method: str
     other: str
     difference: Interval
 
+    @property
+    def side(self) -> str:
+        """One of `SIDES`: on which side of zero the interval lies, or that it holds zero."""
+        d = self.difference
+        return "ahead" if d.low > 0 else "behind" if d.high < 0 else "no difference"
+
+
+SIDES = ("ahead", "behind", "no difference")
+
 
 def title(method: str) -> str:
     """A method's name in tables."""
     return METHODS[method].name if method in METHODS else method
+
+
+def runs(records: Iterable[Row], method: str, dataset: str) -> list[Row]:
+    """The usual runs of a method on a dataset of either world, one a training seed."""
+    of = robot_tables.runs if dataset in ROBOTS else comparison.cells
+    return of(records, method, dataset)
+
+
+def difference(records: Sequence[Row], method: str, other: str, dataset: str) -> Interval | None:
+    """One method minus another, as in `Pair`; None where they have no seed in common."""
+    if dataset not in ROBOTS:
+        a, b = (comparison.cells(records, m, dataset) for m in (method, other))
+        return comparison.difference(a, b, "success")
+    found = robot_tables.ahead(records, method, other, [dataset])
+    return Interval(*(x / 100 for x in found[0].difference)) if found else None
 
 
 def middle(runs: Sequence[Row], name: str) -> float | None:
@@ -60,22 +85,23 @@ def _number(x: float | None, digits: int = 0) -> str:
 def every_run(records: Iterable[Row]) -> list[dict[str, str]]:
     """One row for each method and dataset: scores with intervals, counts, sizes and costs."""
     records, rows = list(records), []
-    for dataset in DATA:
+    for dataset in (*DATA, *ROBOTS):
+        name, scale = (robot_tables.SCORE, 1) if dataset in ROBOTS else ("success", 100)
         for method in ORDER:
-            runs = comparison.cells(records, method, dataset)
-            if not runs:
+            cell = runs(records, method, dataset)
+            if not cell:
                 continue
-            tested = [len(run["episodes"].get("success", ())) for run in runs]
+            tested = [len(run["episodes"].get(name, ())) for run in cell]
             rows.append({
                 "data": dataset,
                 "method": title(method),
-                "success (%)": comparison.text(comparison.score(runs, "success"), 100),
-                "return": comparison.text(comparison.score(runs, "return")),
-                "path ratio": _number(middle(runs, "path_ratio"), 2),
-                "seeds × episodes": f"{len(runs)} × {max(tested)}",
-                "parameters": _number(middle(runs, "parameters")),
-                "training (s)": _number(middle(runs, "seconds")),
-                "ms an action": _number(middle(runs, "ms_per_action"), 2),
+                "success (%) or score": comparison.text(comparison.score(cell, name), scale),
+                "return": comparison.text(comparison.score(cell, "return")),
+                "path ratio": _number(middle(cell, "path_ratio"), 2),
+                "seeds × episodes": f"{len(cell)} × {max(tested)}",
+                "parameters": _number(middle(cell, "parameters")),
+                "training (s)": _number(middle(cell, "seconds")),
+                "ms an action": _number(middle(cell, "ms_per_action"), 2),
             })  # fmt: skip
     return rows
 
@@ -127,27 +153,45 @@ def over_levels(records: Iterable[Row]) -> list[dict[str, str]]:
     return rows
 
 
-def pairs(records: Iterable[Row], methods: Sequence[str], others: Sequence[str]) -> list[Pair]:
-    """All paired differences in success that the records allow, a dataset at a time."""
+def pairs(
+    records: Iterable[Row],
+    methods: Sequence[str],
+    others: Sequence[str],
+    datasets: Sequence[str] = (*DATA, *ROBOTS),
+) -> list[Pair]:
+    """All paired differences that the records allow, a dataset at a time."""
     records, found = list(records), []
-    for dataset in DATA:
+    for dataset in datasets:
         for method in methods:
             for other in others:
-                a, b = (comparison.cells(records, m, dataset) for m in (method, other))
-                difference = comparison.difference(a, b, "success")
-                if method != other and difference is not None:
-                    found.append(Pair(dataset, method, other, difference))
+                apart = difference(records, method, other, dataset) if method != other else None
+                if apart is not None:
+                    found.append(Pair(dataset, method, other, apart))
     return found
 
 
-def ahead_and_behind(records: Iterable[Row], method: str) -> dict[str, list[Pair]]:
+def ahead_and_behind(
+    records: Iterable[Row], method: str, datasets: Sequence[str] = (*DATA, *ROBOTS)
+) -> dict[str, list[Pair]]:
     """Where a sequence model is measurably ahead of a baseline, behind one, and neither."""
-    parts: dict[str, list[Pair]] = {"ahead": [], "behind": [], "no difference": []}
-    for pair in pairs(records, [method], BASELINES):
-        d = pair.difference
-        side = "ahead" if d.low > 0 else "behind" if d.high < 0 else "no difference"
-        parts[side].append(pair)
-    return parts
+    found = pairs(records, [method], BASELINES, datasets)
+    return {side: [pair for pair in found if pair.side == side] for side in SIDES}
+
+
+def tally(records: Iterable[Row]) -> list[dict[str, str]]:
+    """A row for each world and sequence model: how often it is on each side, and of whom."""
+    records, rows = list(records), []
+    for world, datasets in WORLDS.items():
+        for method in SEQUENCE:
+            parts = ahead_and_behind(records, method, datasets)
+            row = {"world": world, "model": title(method)}
+            for side, found in parts.items():
+                each = Counter(pair.other for pair in found)
+                named = "; ".join(f"{n} × {title(m)}" for m, n in each.most_common())
+                row[side] = f"{len(found)}: {named}" if found else "0"
+            if any(parts.values()):
+                rows.append(row)
+    return rows
 
 
 def lost_and_won(records: Iterable[Row]) -> list[dict[str, str]]:
@@ -155,10 +199,10 @@ def lost_and_won(records: Iterable[Row]) -> list[dict[str, str]]:
     records, rows = list(records), []
     for method in SEQUENCE:
         parts = ahead_and_behind(records, method)
-        for dataset in DATA:
+        for dataset in (*DATA, *ROBOTS):
             row = {"model": title(method), "data": dataset}
             for side in ("behind", "ahead"):
-                row[f"{side} (points)"] = ", ".join(
+                row[f"{side} (points)"] = "; ".join(
                     f"{title(p.other)} {100 * p.difference.estimate:+.1f}".replace("-", "−")
                     for p in parts[side]
                     if p.dataset == dataset
@@ -166,6 +210,19 @@ def lost_and_won(records: Iterable[Row]) -> list[dict[str, str]]:
             if any(row[f"{side} (points)"] for side in ("behind", "ahead")):
                 rows.append(row)
     return rows
+
+
+def over_robots(records: Iterable[Row], method: str, other: str) -> Interval | None:
+    """The mean over the robots' datasets of one method minus another, in hundredths of a score.
+
+    None where a dataset is missing. Datasets are independent, so that half-widths add in squares.
+    """
+    found = np.array([pair.difference for pair in pairs(records, [method], [other], ROBOTS)])
+    if len(found) < len(ROBOTS):
+        return None
+    mean = found[:, 0].mean()
+    below, above = np.sqrt(np.square(found[:, 1:] - found[:, :1]).sum(0)) / len(found)
+    return Interval(float(mean), float(mean - below), float(mean + above))
 
 
 def pooled(
@@ -209,14 +266,11 @@ def costs(records: Iterable[Row], dataset: str) -> dict[str, tuple[float, Interv
     """
     records, found = list(records), {}
     for method in ORDER:
-        runs = [
-            r
-            for r in comparison.cells(records, method, dataset)
-            if r["scores"].get("ms_per_action")
-        ]
-        success = comparison.score(runs, "success") if runs else None
+        cell = comparison.cells(records, method, dataset)
+        timed = [run for run in cell if run["scores"].get("ms_per_action")]
+        success = comparison.score(timed, "success") if timed else None
         if success is not None:
-            found[method] = (min(r["scores"]["ms_per_action"] for r in runs), success)
+            found[method] = (min(run["scores"]["ms_per_action"] for run in timed), success)
     return found
 
 
@@ -242,42 +296,3 @@ def again(trained: Trained, run: Row, episodes: int) -> tuple[Evaluation, int]:
     then = {name: np.array(run["episodes"][name][:episodes]) for name in ("success", "length")}
     differs = (now.success != then["success"]) | (now.lengths != then["length"])
     return now, int(differs.sum())
-
-
-def write(records: Sequence[Row], folder: Path) -> list[Path]:
-    """All tables (Markdown) and figures (SVG) of the chapter that records make."""
-    import matplotlib.pyplot as plt
-
-    from seqrl import plots, plots_verdict, scorecard
-
-    plots.use_style()
-    tables = {
-        "every-run": every_run(records),
-        "over-levels": over_levels(records),
-        "lost-and-won": lost_and_won(records),
-        "scorecard": scorecard.table(records),
-    }
-    files = []
-    for name, rows in tables.items():
-        files.append(folder / f"{name}.md")
-        results.write_whole(files[-1], (results.markdown(rows) + "\n").encode())
-    for name, draw in plots_verdict.FROM_RECORDS.items():
-        draw(records)
-        files.append(folder / f"{name}.svg")
-        plt.savefig(files[-1], metadata={"Date": None})
-        plt.close()
-    return files
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command behind `make results`."""
-    parser = argparse.ArgumentParser(description="Write chapter 7's tables and figures.")
-    parser.add_argument("folder", type=Path, help="to write into")
-    parser.add_argument("--records", type=Path, default=results.shipped(), help="of the runs")
-    parsed = parser.parse_args(arguments)
-    for path in write(results.read_all(parsed.records), parsed.folder):
-        print(path)
-
-
-if __name__ == "__main__":
-    main()

@@ -174,5 +174,7 @@ def test_driving_with_even_maps(trained_leap):
     usual = {**run, "method": "leap", "config": {}}
     as_it_is, even, apart, seeds = inside_studies.compared([run, usual], "leap", run["dataset"])
     assert as_it_is == even and apart.estimate == 0 and seeds == [3]
-    none = inside_studies.compared([run], "leap", run["dataset"])
+    for lacking in ([run], [run, {**usual, "checkpoint": "another"}]):
+        none = inside_studies.compared(lacking, "leap", run["dataset"])
+        assert none[0] is None and none[1] is None and none[3] == []
     assert none[0] is None and none[2] is None and none[3] == []

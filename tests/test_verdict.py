@@ -1,11 +1,25 @@
 """Chapter 7's tables and its scorecard: what counts as a difference, a front, a replication."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from seqrl import replication, results, robot_tables, scorecard, verdict
+from seqrl import (
+    plots_worlds,
+    remake,
+    replication,
+    replication_robots,
+    results,
+    robot_tables,
+    scorecard,
+    verdict,
+)
 from seqrl.environments.levels import LEVELS
 from seqrl.intervals import Interval
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(method="dt", dataset="GoToLocalS8N7/mixed", seed=0, success=(1, 0, 1, 1), **scores):
@@ -102,27 +116,104 @@ def test_robots_are_judged_by_the_datasets_on_which_a_method_is_behind():
     names = list(robot_tables.DATASETS)
     dt = [walked("dt", name, 50) for name in names]
     iql = [walked("iql", name, 40 if name.startswith("hopper") else 60) for name in names]
-    assert replication.robots_values(dt + iql[:-1]).verdict == replication.OPEN
-    found = replication.robots_values(dt + iql)
-    assert found.verdict == replication.PARTLY and "ahead on 3, behind on 6 of 9" in found.why
+    assert replication_robots.values(dt + iql[:-1]).verdict == replication.OPEN
+    found = replication_robots.values(dt + iql)
+    assert found.verdict == replication.PARTLY
+    assert "ahead on 3, tied on 0, behind on 6 of 9" in found.why
     below = [walked("iql", name, 40) for name in names]
-    assert replication.robots_values(dt + below).verdict == replication.YES
-    tt = [walked("tt", "hopper/medium", 60), walked("tt", "hopper/medium-expert", 40)]
-    assert replication.robots_best(tt + dt).why.startswith("behind no other on 1 of 2")
-    assert replication.robots_best(tt[1:] + dt).verdict == replication.NO
+    assert replication_robots.values(dt + below).verdict == replication.YES
+
+
+def test_a_planner_on_few_datasets_is_judged_with_its_ties_and_never_refuted_by_one():
+    names = [f"hopper/{kind}" for kind in ("medium", "medium-replay", "medium-expert")]
+    dt = [walked("dt", name, 50) for name in names]
+    tt = [walked("tt", name, score) for name, score in zip(names, (60, 50, 40))]
+    found = replication_robots.best(tt + dt)
+    assert found.verdict == replication.PARTLY
+    counts = "best on 1, tied with the best on 1, behind on 1 of 3"
+    assert found.why.startswith(f"hopper only: {counts}")
+    assert replication_robots.best(tt[2:] + dt).verdict == replication.OPEN
+    low = [walked("tt", name, 40) for name in names]
+    assert replication_robots.best(low + dt).verdict == replication.NO
+    every = [walked("tt", name, 60) for name in robot_tables.DATASETS]
+    dt = [walked("dt", name, 60) for name in robot_tables.DATASETS]
+    found = replication_robots.best(every + dt)
+    assert found.verdict == replication.YES and found.why.startswith("best on 0, tied")
+
+
+def test_robots_stand_in_every_table_by_their_score():
+    names = list(robot_tables.DATASETS)
+    records = [walked("dt", name, 50) for name in names]
+    records += [walked("bc10", name, 60 if i else 40) for i, name in enumerate(names)]
+    row = verdict.every_run(records)[0]
+    assert row["data"] == names[0] and row["seeds × episodes"] == "1 × 20"
+    assert row["success (%) or score"].startswith("40.0")
+    lost = verdict.lost_and_won(records)
+    assert [r["behind (points)"] for r in lost] == ["", *["10 %BC −10.0"] * 8]
+    (told,) = verdict.tally(records)
+    assert (told["world"], told["ahead"], told["behind"]) == (
+        "robots",
+        "1: 1 × 10 %BC",
+        "8: 8 × 10 %BC",
+    )
+    mean = verdict.over_robots(records, "dt", "bc10")
+    assert mean.estimate == pytest.approx((0.1 - 8 * 0.1) / 9)
+    found = replication_robots.filtering(records)
+    assert found.verdict == replication.NO
+    assert "ahead on 1, tied on 0, behind on 8 of 9" in found.why
+    assert replication_robots.filtering(records[:-1]).verdict == replication.OPEN
+
+
+def test_half_widths_of_robots_add_in_squares(monkeypatch):
+    def ahead(records, method, other, datasets):
+        return [robot_tables.Ahead(d, Interval(6.0, 3.0, 12.0)) for d in datasets]
+
+    monkeypatch.setattr(robot_tables, "ahead", ahead)
+    found = verdict.over_robots([], "dt", "bc10")
+    assert found == pytest.approx((0.06, 0.06 - 0.03 / 3, 0.06 + 0.06 / 3))
+
+
+def test_heads_that_show_both_patterns_count_and_robots_do_not():
+    def looked(dataset, *patterns):
+        heads = [{"pattern": name} for name in patterns]
+        return {**run("TT attention", dataset), "heads": heads}
+
+    here = looked("GoToLocalS8N7/mixed", "both", "Markov", "both", "neither")
+    there = looked("hopper/medium", "neither", "neither", "neither")
+    found = replication.bands([here, there])
+    assert found.verdict == replication.YES
+    assert found.why == "of 4 heads: 2 both, 1 Markov"
 
 
 def test_bins_are_judged_where_the_paper_has_them_furthest_apart():
     uniform = {"bins": "uniform"}
     elsewhere = [walked("tt", "hopper/medium", 9), walked("tt", "hopper/medium", 3, uniform)]
-    assert replication.robots_bins(elsewhere).verdict == replication.OPEN
+    assert replication_robots.bins(elsewhere).verdict == replication.OPEN
     there = "halfcheetah/medium-expert"
     both = [walked("tt", there, 90), walked("tt", there, 40, uniform)]
-    assert replication.robots_bins(both).verdict == replication.YES
+    assert replication_robots.bins(both).verdict == replication.YES
 
 
 def test_results_are_written_from_the_shipped_records(tmp_path):
-    files = verdict.write(results.read_all(results.shipped()), tmp_path)
+    files = remake.write(results.read_all(results.shipped()), tmp_path)
     assert {path.suffix for path in files} == {".md", ".svg"}
     assert all(path.stat().st_size > 100 for path in files)
-    assert "not tried" in (tmp_path / "scorecard.md").read_text()
+    assert {path.parent.name for path in files} == {"06-inside", "07-verdict"}
+    assert "not tried" in (tmp_path / "07-verdict" / "scorecard.md").read_text()
+    assert "hopper/medium" in (tmp_path / "07-verdict" / "every-run.md").read_text()
+
+
+@pytest.mark.parametrize("page", ["06-inside", "07-verdict"])
+def test_a_page_calls_what_results_are_made_by(page):
+    """What is written is on the page, and each recorded figure of the page is written."""
+    text = (ROOT / "book" / f"{page}.md").read_text("utf8")
+    for make in (*remake.TABLES[page].values(), *remake.FIGURES[page].values()):
+        assert f"{make.__module__.rpartition('.')[2]}.{make.__name__}(" in text
+    recorded = re.findall(r"caption: .*(?:Recorded|Published)\b.*\n    name: fig-\w+?-(\w+)", text)
+    assert sorted(recorded) == sorted(remake.FIGURES[page])
+
+
+def test_robots_are_drawn_beside_grid_worlds():
+    figure = plots_worlds.beside(results.read_all(results.shipped()))
+    above, below = ([x.get_text() for x in ax.get_yticklabels()] for ax in figure.axes)
+    assert above == [*robot_tables.DATASETS, "mean"] and below == [*LEVELS, "mean"]

@@ -1,0 +1,69 @@
+"""Rules of the scorecard's rows on locomotion: records of the robots in, verdicts out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from seqrl import comparison, robot_tables, verdict
+from seqrl.replication import NO, OPEN, PARTLY, YES, Found, judged, missing
+from seqrl.results import Row
+
+
+def _sides(found: Sequence[robot_tables.Ahead]) -> str:
+    n = Counter(x.verdict for x in found)
+    return f"ahead on {n['ahead']}, tied on {n['level']}, behind on {n['behind']} of {n.total()}"
+
+
+def filtering(records: Sequence[Row]) -> Found:
+    """Decision Transformer minus the best tenth, by the mean of the robots' datasets."""
+    found = judged(verdict.over_robots(records, "dt", "bc10"), "DT − 10 %BC, mean of the robots:")
+    if found.verdict == OPEN:
+        return found
+    return Found(found.verdict, f"{found.why}; {_sides(robot_tables.ahead(records, 'dt', 'bc10'))}")
+
+
+def values(records: Sequence[Row]) -> Found:
+    """Decision Transformer beside IQL on the robots' data: behind on none, or on some."""
+    found = robot_tables.ahead(records, "dt", "iql")
+    if len(found) < len(robot_tables.DATASETS):
+        return missing()
+    n = Counter(x.verdict for x in found)
+    side = YES if not n["behind"] else PARTLY if n["ahead"] else NO
+    cells = [robot_tables.runs(records, m, x.dataset) for x in found for m in ("dt", "iql")]
+    spent = sorted({robot_tables.updates(run) for cell in cells for run in cell})
+    short = f"{' or '.join(f'{x:,}' for x in spent)} updates, IQL's paper a million"
+    return Found(side, f"DT − IQL: {_sides(found)}; {short}")
+
+
+def best(records: Sequence[Row]) -> Found:
+    """Trajectory Transformer beside all others on each of the robots' datasets that it has.
+
+    Not replicated needs three datasets at least, and replicated all of them.
+    """
+    found: dict[str, set[str]] = {}
+    for other in robot_tables.METHODS:
+        for x in robot_tables.ahead(records, "tt", other) if other != "tt" else ():
+            found.setdefault(x.dataset, set()).add(x.verdict)
+    if len(found) < 3:
+        return missing("three datasets")
+    behind = sum("behind" in sides for sides in found.values())
+    alone = sum(sides == {"ahead"} for sides in found.values())
+    every = len(found) == len(robot_tables.DATASETS)
+    side = NO if behind == len(found) else YES if every and not behind else PARTLY
+    robots = ", ".join(sorted({name.partition("/")[0] for name in found}))
+    counts = f"best on {alone}, tied with the best on {len(found) - behind - alone}, "
+    why = f"{counts}behind on {behind} of {len(found)}; small search"
+    return Found(side, why if every else f"{robots} only: {why}")
+
+
+def bins(records: Sequence[Row]) -> Found:
+    """Quantile bins minus uniform ones where the paper has them furthest apart."""
+    where = "halfcheetah/medium-expert"
+    quantile = robot_tables.runs(records, "tt", where)
+    uniform = robot_tables.runs(records, "tt", where, bins="uniform")
+    x = comparison.difference(quantile, uniform, robot_tables.SCORE)
+    if x is None:
+        return missing(f"runs on {where}")
+    side = YES if x.low > 0 else NO if x.high < 0 else PARTLY
+    return Found(side, f"quantile − uniform: {comparison.text(x, sign=True)}")
