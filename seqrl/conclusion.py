@@ -68,6 +68,11 @@ def texts(records: Iterable[Row]) -> dict[str, str]:
     words["named heads"] = str(heads.total() - heads["neither"])
     tenth = robot_tables.ahead(rows, "dt", "bc10")
     words["robots"] = str(len(tenth))
+    runs = [run for x in tenth for run in robot_tables.runs(rows, "dt", x.dataset)]
+    words["robots updates"] = (
+        " or ".join(f"{n:,}" for n in sorted({robot_tables.updates(run) for run in runs}))
+        or comparison.DASH
+    )
     words |= {f"robots {side}": str(sum(x.verdict == side for x in tenth))
               for side in ("ahead", "behind")}  # fmt: skip
     return words
