@@ -92,10 +92,11 @@ def every_run(records: Iterable[Row]) -> list[dict[str, str]]:
             if not cell:
                 continue
             tested = [len(run["episodes"].get(name, ())) for run in cell]
+            found = robot_tables.score(cell) if scale == 1 else comparison.score(cell, name)
             rows.append({
                 "data": dataset,
                 "method": title(method),
-                "success (%) or score": comparison.text(comparison.score(cell, name), scale),
+                "success (%) or score": comparison.text(found, scale),
                 "return": comparison.text(comparison.score(cell, "return")),
                 "path ratio": _number(middle(cell, "path_ratio"), 2),
                 "seeds × episodes": f"{len(cell)} × {max(tested)}",
