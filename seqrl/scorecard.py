@@ -92,7 +92,8 @@ CLAIMS = (
     Claim(LEAP, "a lower energy is a better plan", energy, "#fig-leap-judged"),
     Claim(LEAP, "adapts to lava without training", lava, "#fig-verdict-elsewhere"),
     Claim(LEAP, "generalizes from rooms to mazes", generalize, "#fig-verdict-elsewhere"),
-    Claim(LEAP, "composes two energies", composed, "05-leap.md"),
+    Claim(LEAP, "composes two energies", composed,
+          "05-leap.md#two-energies-and-rooms-that-become-mazes"),
 )  # fmt: skip
 
 
