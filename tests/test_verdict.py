@@ -217,3 +217,16 @@ def test_robots_are_drawn_beside_grid_worlds():
     figure = plots_worlds.beside(results.read_all(results.shipped()))
     above, below = ([x.get_text() for x in ax.get_yticklabels()] for ax in figure.axes)
     assert above == [*robot_tables.DATASETS, "mean"] and below == [*LEVELS, "mean"]
+
+
+def test_costs_are_compared_on_machines_alike():
+    small, large = {"hardware": "2 x A"}, {"hardware": "16 x B, GPU"}
+    records = [
+        {**run("bc", ms_per_action=0.2), **small},
+        {**run("bc", seed=1, ms_per_action=0.1), **small},
+        {**run("tt", ms_per_action=10.0), **small},
+        {**run("tt", seed=1, ms_per_action=2.0), **large},
+    ]
+    found = verdict.costs(records, "GoToLocalS8N7/mixed")
+    assert {method: ms for method, (ms, _) in found.items()} == {"bc": 0.1, "tt": 10.0}
+    assert verdict.costs([], "GoToLocalS8N7/mixed") == {}
