@@ -158,11 +158,11 @@ def pairs(
     records: Iterable[Row],
     methods: Sequence[str],
     others: Sequence[str],
-    datasets: Sequence[str] = (*DATA, *ROBOTS),
+    datasets: Sequence[str] | None = None,
 ) -> list[Pair]:
-    """All paired differences that the records allow, a dataset at a time."""
+    """All paired differences that the records allow, a dataset at a time; of all unless told."""
     records, found = list(records), []
-    for dataset in datasets:
+    for dataset in (*DATA, *ROBOTS) if datasets is None else datasets:
         for method in methods:
             for other in others:
                 apart = difference(records, method, other, dataset) if method != other else None
@@ -172,7 +172,7 @@ def pairs(
 
 
 def ahead_and_behind(
-    records: Iterable[Row], method: str, datasets: Sequence[str] = (*DATA, *ROBOTS)
+    records: Iterable[Row], method: str, datasets: Sequence[str] | None = None
 ) -> dict[str, list[Pair]]:
     """Where a sequence model is measurably ahead of a baseline, behind one, and neither."""
     found = pairs(records, [method], BASELINES, datasets)
