@@ -73,6 +73,28 @@ def difference(a: Sequence[Row], b: Sequence[Row], name: str) -> Interval | None
     return paired_difference(first, second)
 
 
+def study(records: Iterable[Row], method: str, **config: object) -> list[Row]:
+    """The runs of a study with exactly this config."""
+    return [run for run in records if run["method"] == method and run["config"] == config]
+
+
+def sides(
+    records: Iterable[Row], method: str, other: str, levels: Iterable[str], kind: str
+) -> tuple[set[str], set[str]]:
+    """The levels on which a method is ahead of another in success, and those where it is behind."""
+    records = list(records)
+    ahead: set[str] = set()
+    behind: set[str] = set()
+    for level in levels:
+        ours, theirs = (cells(records, m, f"{level}/{kind}") for m in (method, other))
+        found = difference(ours, theirs, "success")
+        if found is not None and found.low > 0:
+            ahead.add(level)
+        elif found is not None and found.high < 0:
+            behind.add(level)
+    return ahead, behind
+
+
 def _outcomes(run: Row, name: str) -> np.ndarray:
     """One number a test episode, (episodes,); NaN where a length does not count."""
     values = np.array(run["episodes"][name], float)

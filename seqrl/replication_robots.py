@@ -62,7 +62,7 @@ def bins(records: Sequence[Row]) -> Found:
     where = "halfcheetah/medium-expert"
     quantile = robot_tables.runs(records, "tt", where)
     uniform = robot_tables.runs(records, "tt", where, bins="uniform")
-    x = comparison.difference(quantile, uniform, robot_tables.SCORE)
+    x = robot_tables.difference(quantile, uniform)
     if x is None:
         return missing(f"runs on {where}")
     side = YES if x.low > 0 else NO if x.high < 0 else PARTLY

@@ -107,14 +107,21 @@ def ahead(
     """
     known, found = list(records), []
     for dataset in datasets:
-        each = [{r["seed"]: r for r in runs(known, m, dataset)} for m in (method, other)]
-        seeds = sorted(each[0].keys() & each[1].keys())
-        if not seeds:
-            continue
-        pairs = [[np.array(x[s]["episodes"][SCORE], float) for s in seeds] for x in each]
-        n = min(len(values) for x in pairs for values in x)
-        found.append(Ahead(dataset, nested([a[:n] - b[:n] for a, b in zip(*pairs)])))
+        apart = difference(*(runs(known, m, dataset) for m in (method, other)))
+        if apart is not None:
+            found.append(Ahead(dataset, apart))
     return found
+
+
+def difference(a: Sequence[Row], b: Sequence[Row]) -> Interval | None:
+    """a - b of two cells in the normalized score, over their common seeds; None without any."""
+    each = [{r["seed"]: r for r in cell} for cell in (a, b)]
+    seeds = sorted(each[0].keys() & each[1].keys())
+    if not seeds:
+        return None
+    pairs = [[np.array(x[s]["episodes"][SCORE], float) for s in seeds] for x in each]
+    n = min(len(values) for x in pairs for values in x)
+    return nested([first[:n] - second[:n] for first, second in zip(*pairs)])
 
 
 def asked(cell: Sequence[Row]) -> list[dict[str, Any]]:
@@ -147,6 +154,6 @@ def delayed(
             cells = [score(cell) for cell in (step, end)]
             row = {"dataset": dataset, "method": title}
             row |= dict(zip(("every step", "at the end"), map(comparison.text, cells)))
-            row["difference"] = comparison.text(comparison.difference(end, step, SCORE), sign=True)
+            row["difference"] = comparison.text(difference(end, step), sign=True)
             rows.append(row)
     return rows

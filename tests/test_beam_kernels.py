@@ -11,13 +11,14 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
+from sequences import side_by_side
 
 import seqrl
 from seqrl import beam_graph
 from seqrl.actions import Actions
 from seqrl.beam_cache import Cached
 from seqrl.beam_graph import Planner, fastest
-from seqrl.beam_search import BeamSearch, Full, Prefix, imitate, plan
+from seqrl.beam_search import BeamSearch, Prefix, imitate, plan
 from seqrl.tokens import Bins
 from seqrl.trajectory_transformer import TrajectoryTransformerConfig
 from seqrl.transformer import TransformerConfig
@@ -137,41 +138,12 @@ def question(model, E, search):
     return Prefix(prefix, torch.full((E,), 2).to(DEVICE), None, goal), draws
 
 
-class Both:
-    """`Full` and the kernels side by side; remembers how far apart their logits were."""
-
-    far = 0.0
-
-    def __init__(self, *given):
-        from seqrl.beam_fused import Fused
-
-        self.plain, self.fast = Full(*given), Fused(*given)
-
-    @property
-    def imagined(self):
-        assert torch.equal(self.plain.imagined, self.fast.imagined)
-        return self.plain.imagined
-
-    @property
-    def logits(self):
-        a, b = self.plain.logits, self.fast.logits
-        assert torch.equal(torch.isfinite(a), torch.isfinite(b))
-        Both.far = max(Both.far, float((a - b)[torch.isfinite(a)].abs().max()))
-        return a
-
-    def append(self, tokens, read=True):
-        self.plain.append(tokens, read), self.fast.append(tokens, read)
-
-    def select(self, rows):
-        self.plain.select(rows), self.fast.select(rows)
-
-
 @kernel
 @pytest.mark.parametrize("seed, E, goal, activation", [(5, 1, False, "gelu"), (3, 3, True, "relu")])
 def test_a_plan_with_kernels_is_the_plan(seed, E, goal, activation):
     from seqrl.beam_fused import Fused
 
-    Both.far = 0.0
+    Both = side_by_side(Fused)
     torch.manual_seed(seed)
     search = BeamSearch(beam=4, horizon=3, cut=None)
     model = made(goal, activation)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from sequences import side_by_side
 
 from seqrl import datasets
 from seqrl.beam_cache import Cached
@@ -203,31 +204,7 @@ def prefixes():
             )
 
 
-class Both:
-    """The two kinds of sequences side by side; remembers how far apart their logits were."""
-
-    far = 0.0
-
-    def __init__(self, *given):
-        self.plain, self.fast = Full(*given), Cached(*given)
-
-    @property
-    def imagined(self):
-        assert torch.equal(self.plain.imagined, self.fast.imagined)
-        return self.plain.imagined
-
-    @property
-    def logits(self):
-        a, b = self.plain.logits, self.fast.logits
-        assert torch.equal(torch.isfinite(a), torch.isfinite(b))
-        Both.far = max(Both.far, float((a - b)[torch.isfinite(a)].abs().max()))
-        return a
-
-    def append(self, tokens, read=True):
-        self.plain.append(tokens, read), self.fast.append(tokens, read)
-
-    def select(self, rows):
-        self.plain.select(rows), self.fast.select(rows)
+Both = side_by_side(Cached)
 
 
 def test_fast_is_plain():

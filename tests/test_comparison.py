@@ -196,3 +196,20 @@ def test_the_papers_numbers_are_shares_of_their_episodes():
     for percent in comparison.LEAP_PAPER_DT.values():  # of 200 episodes
         assert math.isclose(percent * 2, round(percent * 2)) and 0 < percent < 100
     assert all(0 < x < 100 for pair in comparison.DT_PAPER_KEY_TO_DOOR.values() for x in pair)
+
+
+def test_a_study_has_exactly_its_config():
+    records = [run("s", config={"n": 1}), run("s", config={"n": 1, "m": 2}), run("s"), run("t")]
+    assert comparison.study(iter(records), "s", n=1) == [records[0]]
+    assert comparison.study(records, "s") == [records[2]]
+
+
+def test_sides_are_the_levels_where_an_interval_leaves_zero():
+    good, bad = (1,) * 40, (0,) * 40
+    records = [
+        run("dt", success=good, dataset="A/mixed"), run("bc", success=bad, dataset="A/mixed"),
+        run("dt", success=bad, dataset="B/mixed"), run("bc", success=good, dataset="B/mixed"),
+        run("dt", success=good, dataset="C/mixed"), run("bc", success=good, dataset="C/mixed"),
+        run("dt", success=good, dataset="D/mixed"),
+    ]  # fmt: skip
+    assert comparison.sides(iter(records), "dt", "bc", "ABCD", "mixed") == ({"A"}, {"B"})
