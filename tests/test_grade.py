@@ -69,9 +69,10 @@ def test_twenty_submissions_two_of_them_hostile_get_their_rows(first, capsys):
             assert result.id == id
             phrase = bank.WRONG[id].get(answer)
             assert result.passed == (phrase is None), (answer.__name__, result)
-            if answer is bank.object_identity:  # every call from outside makes new objects
-                phrase = "It leaks"
-            assert (phrase or exercise(id).shown) in result.message
+            phrases = [phrase or exercise(id).shown]
+            if answer is bank.object_identity:  # a call from outside makes new objects, somewhere
+                phrases = ["It leaks", "Asked twice"]
+            assert any(phrase in result.message for phrase in phrases)
 
 
 @CHILDREN
