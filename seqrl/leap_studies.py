@@ -27,8 +27,9 @@ from seqrl.trained import Trained, load
 SEARCH, LAVA = Search(), Avoid()
 COUNTS = (1, 5, 10, 30)  # iterations
 CHAINS = (1, 4, 16)
-REFINEMENT, CONSTRAINED, SUMMED, ROOMS, ENERGY = (
-    f"LEAP {study}" for study in ("refinement", "constrained", "summed", "generalization", "energy")
+REFINEMENT, CONSTRAINED, SUMMED, ROOMS, ENERGY, START = (
+    f"LEAP {study}"
+    for study in ("refinement", "constrained", "summed", "generalization", "energy", "start")
 )  # methods, in records
 PAPER = {  # success in LEAP's paper, %; its levels are defined by no number: LEAP, DT, IQL
     "adaptation": {
@@ -142,6 +143,12 @@ def summed_records(
             )
 
 
+def start_record(trained: Trained, dataset: str, seed: int, episodes: int) -> Row:
+    """Success where a search starts from the plan before, not from masks; all else as evaluated."""
+    run = evaluate(trained.policy(reuse=True), dataset.partition("/")[0], episodes)
+    return experiments.tested_record(START, dataset, seed, {"start": "last plan"}, run, trained)
+
+
 def energy_record(trained: Trained, dataset: str, seed: int, episodes: int) -> Row:
     """The rank correlations of energy on test episodes, as one record."""
     what = leap_energy.judged(trained.model, dataset.partition("/")[0], episodes)
@@ -156,7 +163,7 @@ def energy_record(trained: Trained, dataset: str, seed: int, episodes: int) -> R
 def main(words: Sequence[str] | None = None) -> None:
     """Makes the records of one study of a trained LEAP, and writes them into a folder."""
     parser = argparse.ArgumentParser(prog="seqrl.leap_studies", description=main.__doc__)
-    studies = ("refinement", "energy", "constrained", "summed", "rooms", "attention")
+    studies = ("refinement", "energy", "start", "constrained", "summed", "rooms", "attention")
     parser.add_argument("study", choices=studies)
     parser.add_argument("dataset", help="LEVEL/KIND that the model was trained on")
     parser.add_argument("checkpoint", type=Path, help="the trained LEAP")
@@ -180,6 +187,8 @@ def _rows(a: argparse.Namespace, models: dict[str, Trained]) -> Iterable[Row]:
         return refinement_records(leap, a.dataset, a.seed, a.episodes)
     if a.study == "energy":
         return [energy_record(leap, a.dataset, a.seed, a.episodes)]
+    if a.study == "start":
+        return [start_record(leap, a.dataset, a.seed, a.episodes)]
     if a.study == "constrained":
         return constrained_records(models, a.dataset, a.seed, a.episodes)
     if a.study == "summed":
