@@ -21,3 +21,5 @@ def test_a_record_names_its_setting_and_its_checkpoint(trained_leap, monkeypatch
     assert row["checkpoint"] == trained_leap.card["sha256"] and row["config"]["episodes"] == 3
     rows = leap_studies.summed_records(trained_leap, trained_leap, f"{LEVEL}/expert", 0, 1)
     assert {r["config"]["energies"] for r in rows} == {"one", "other", "sum"}
+    row = leap_studies.start_record(trained_leap, f"{LEVEL}/expert", 1, 2)
+    assert row["config"] == {"start": "last plan"} and len(row["episodes"]["success"]) == 2
