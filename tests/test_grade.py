@@ -71,7 +71,7 @@ def test_twenty_submissions_two_of_them_hostile_get_their_rows(first, capsys):
             assert result.passed == (phrase is None), (answer.__name__, result)
             phrases = [phrase or exercise(id).shown]
             if answer is bank.object_identity:  # a call from outside makes new objects, somewhere
-                phrases = ["It leaks", "Asked twice"]
+                phrases += ["It leaks", "Asked twice"]
             assert any(phrase in result.message for phrase in phrases)
 
 
