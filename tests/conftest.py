@@ -1,6 +1,7 @@
 """What several test files begin with."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ def browser():
             yield found
     except RuntimeError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def warned():
+    """What a test is told of being slow, however often.
+
+    Nothing else: Python may tell at any time of a file that an earlier test has left open.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", message="(plans|updates) are slower")
+        yield caught
 
 
 @pytest.fixture

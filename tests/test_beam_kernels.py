@@ -202,12 +202,12 @@ def afresh(monkeypatch):
     fastest.cache_clear()
 
 
-def test_where_there_is_no_triton_plans_are_as_before(afresh, recwarn):
+def test_where_there_is_no_triton_plans_are_as_before(afresh, warned):
     afresh.setitem(sys.modules, "triton", None)
-    assert fastest() is Cached and not len(recwarn)
+    assert fastest() is Cached and warned == []
 
 
-def test_where_triton_cannot_compile_it_is_told_once(afresh, recwarn):
+def test_where_triton_cannot_compile_it_is_told_once(afresh, warned):
     def fails():
         raise RuntimeError("no C compiler")
 
@@ -215,7 +215,7 @@ def test_where_triton_cannot_compile_it_is_told_once(afresh, recwarn):
     fused.Fused, fused.tried = type("Fused", (Cached,), {}), fails
     afresh.setitem(sys.modules, "seqrl.beam_fused", fused)
     assert fastest() is Cached and beam_graph.fastest() is Cached
-    (told,) = recwarn
+    (told,) = warned
     assert "plans are slower" in str(told.message) and "no C compiler" in str(told.message)
 
 
@@ -244,13 +244,13 @@ def stand_ins(broken):
 
 
 @pytest.mark.parametrize("broken", [*KERNELS, None])
-def test_every_kernel_is_tried_before_one_is_used(afresh, recwarn, broken):
+def test_every_kernel_is_tried_before_one_is_used(afresh, warned, broken):
     afresh.setitem(sys.modules, "seqrl.beam_kernels", stand_ins(broken))
     from seqrl import beam_fused
 
     afresh.setattr(beam_fused, "tried", functools.partial(beam_fused.tried, "cpu"))
     assert fastest() is (beam_fused.Fused if broken is None else Cached)
-    assert [f"no kernels: {broken}: out of registers" in str(told.message) for told in recwarn] == (
+    assert [f"no kernels: {broken}: out of registers" in str(told.message) for told in warned] == (
         [True] if broken else []
     )
 
@@ -277,29 +277,29 @@ def recorded_here(monkeypatch):
     monkeypatch.setattr(Large, "made", 0)
 
 
-def test_kernels_that_fail_at_a_plans_sizes_are_told_of_once_and_left(recorded_here, recwarn):
+def test_kernels_that_fail_at_a_plans_sizes_are_told_of_once_and_left(recorded_here, warned):
     model, search = made(), BeamSearch(beam=4, horizon=3, cut=None)
     planner = Planner(model, search, Cached)
     for _ in range(5):  # before, while and after it is recorded
         prefix, draws = question(model, 2, search)
         found, wanted = planner(prefix, draws), plan(model, prefix, search, draws, Cached)
         assert torch.equal(found.tokens, wanted.tokens)
-    (told,) = recwarn
+    (told,) = warned
     assert "plans are slower" in str(told.message) and "out of shared memory" in str(told.message)
     assert Large.made == 1
 
 
-def test_a_planner_without_kernels_never_asks_for_them(recorded_here, recwarn):
+def test_a_planner_without_kernels_never_asks_for_them(recorded_here, warned):
     model, search = made(), BeamSearch(beam=4, horizon=3, cut=None)
     planner = Planner(model, search, Cached, kernels=False)
     for _ in range(5):
         planner(*question(model, 2, search))
-    assert Large.made == 0 and not len(recwarn)
+    assert Large.made == 0 and warned == []
 
 
-def test_a_fault_that_is_not_the_kernels_is_not_blamed_on_them(recorded_here, recwarn):
+def test_a_fault_that_is_not_the_kernels_is_not_blamed_on_them(recorded_here, warned):
     model, search = made(), BeamSearch(beam=4, horizon=3, cut=None)
     prefix, draws = question(model, 2, search)
     with pytest.raises((RuntimeError, ValueError)) as told:
         Planner(model, search, Cached)(prefix, draws[:, :1])
-    assert "shared memory" not in str(told.value) and not len(recwarn)
+    assert "shared memory" not in str(told.value) and warned == []

@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -83,14 +82,6 @@ def record(monkeypatch):
         return Eager.made
 
     return use
-
-
-@pytest.fixture
-def warned():
-    """The warnings of a test, however often one comes from the same line."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield caught
 
 
 def trained(contexts=(8,), steps=10):

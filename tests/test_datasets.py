@@ -273,7 +273,7 @@ def test_processes_end_with_the_one_that_started_them(how):
     workers = [int(process.stdout.readline()) for _ in range(2)]
     process.send_signal(how)
     try:
-        process.communicate(timeout=10)  # until no worker holds the output open
+        process.communicate(timeout=30)  # until no worker holds the output open
     except subprocess.TimeoutExpired:
         for worker in workers:
             os.kill(worker, signal.SIGKILL)

@@ -28,6 +28,14 @@ def heard():
         signal.signal(number, handler)
 
 
+@pytest.fixture
+def raising():
+    """SIGINT raises KeyboardInterrupt, also where a shell has started the tests with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @each_signal
 def test_a_signal_waits_and_is_raised_again_on_the_way_out(heard, number):
     with signals_wait() as came:
@@ -103,6 +111,7 @@ def train(path, hooks=()):
     return model
 
 
+@pytest.mark.usefixtures("raising")
 def test_an_interruption_leaves_a_checkpoint_from_which_training_goes_on(tmp_path):
     straight = train(tmp_path / "straight")
 

@@ -669,32 +669,6 @@ def test_unsound_trajectories_are_not_saved(tmp_path):
     assert not leftovers(tmp_path)
 
 
-# -------------------------------------------------------------------------------------------- speed
-
-
-def test_the_second_load_of_237000_steps_takes_under_50_ms(tmp_path):
-    steps, episodes = 237_000, 500
-    last = torch.zeros(steps, dtype=torch.bool)
-    last[steps // episodes - 1 :: steps // episodes] = True
-    data = Trajectories(
-        observations={"state": torch.randn(steps + episodes, 11)},
-        actions=torch.randn(steps, 3),
-        rewards=torch.randn(steps),
-        terminations=torch.zeros(steps, dtype=torch.bool),
-        truncations=last,
-        offsets=torch.arange(0, steps + 1, steps // episodes),
-        seeds=torch.arange(episodes),
-    )
-    save_minari(data, tmp_path / "mine")
-    times = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        found = load_minari(tmp_path / "mine")
-        times.append(time.perf_counter() - begin)
-    assert found.equal(data)
-    assert min(times) < 0.05, times  # measured: 4 ms
-
-
 def test_short_episodes_take_little_space(tmp_path):
     save_minari(grid_data((10,) * 200), tmp_path / "mine")
     size = (tmp_path / "mine" / "data" / "main_data.hdf5").stat().st_size

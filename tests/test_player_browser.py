@@ -39,10 +39,10 @@ def counters(page):
 def test_it_starts_when_seen_and_stops_at_the_end(browser, address):
     page = opened(browser, address)
     begun = re.compile("[0-3] / 4")  # on a busy machine the first frame may be over by now
-    sync_api.expect(page.locator("output").first).to_have_text(begun, timeout=3000)
-    sync_api.expect(page.locator("output").first).to_have_text("4 / 4", timeout=9000)
+    sync_api.expect(page.locator("output").first).to_have_text(begun, timeout=30_000)
+    sync_api.expect(page.locator("output").first).to_have_text("4 / 4", timeout=30_000)
     sync_api.expect(page.locator("button.play").first).to_have_attribute(
-        "aria-label", "play", timeout=5000
+        "aria-label", "play", timeout=30_000
     )
     assert counters(page)[1] == "6 / 6"  # the one that does not play by itself
     assert page.trouble == [address]
@@ -73,7 +73,7 @@ def test_keys_and_buttons_move_one_player_only(browser, address):
     page.locator("input").first.fill("3")
     assert counters(page)[0] == "3 / 4"
     page.locator("button.play").first.click()
-    sync_api.expect(page.locator("output").first).to_have_text("4 / 4", timeout=5000)
+    sync_api.expect(page.locator("output").first).to_have_text("4 / 4", timeout=30_000)
     root.focus()
     page.keyboard.press("Space")
     page.keyboard.press("Space")
