@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seqrl import comparison, evaluation, verdict
+from seqrl import comparison, evaluation
 from seqrl.experiments import TEST_SEED
 from seqrl.intervals import Interval, wilson
-from seqrl.plots_verdict import MARKERS, paint
+from seqrl.plots_verdict import along
 from seqrl.results import Row
 from seqrl.style import WIDTH
 
@@ -63,17 +63,7 @@ def figure(
     )
     ends = [*(f"{a}–{b - 1}" for a, b in pairwise(EDGES)), f"{EDGES[-1]}+"]
     for ax, (level, steps) in zip(axes[0], ways.items()):
-        for i, method in enumerate(METHODS):
-            cells = by_distance(records, method, f"{level}/{kind}", steps)
-            known = [(x, cell) for x, cell in enumerate(cells) if cell is not None]
-            if not known:
-                continue
-            at, y = 0.08 * (i - 2.5), 100 * np.array([cell for _, cell in known])
-            ax.errorbar(
-                [x + at for x, _ in known], y[:, 0], np.abs(y[:, 1:] - y[:, :1]).T, ms=5, lw=1.2,
-                fmt=f"{MARKERS[i]}-", color=paint(verdict.title(method)),
-                label=verdict.title(method),
-            )  # fmt: skip
+        along(ax, {m: by_distance(records, m, f"{level}/{kind}", steps) for m in METHODS})
         ax.set(xlabel="steps of the shortest way", title=level, ylim=(-4, 104))
         ax.set_xticks(range(len(EDGES)), ends)
     axes[0, 0].set_ylabel("success (%)")

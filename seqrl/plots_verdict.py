@@ -123,6 +123,28 @@ def quality(records: Sequence[Row]) -> Axes:
     return ax
 
 
+def along(
+    ax: Axes, cells: Mapping[str, Sequence[Interval | None]], joined: int | None = None
+) -> None:
+    """Each method's shares in percent, with intervals, at the places 0, 1, … of an axis.
+
+    cells: for each method an interval at each place, or None. joined: a line joins so many, or all.
+    """
+    for i, (method, row) in enumerate(cells.items()):
+        places = [x for x, cell in enumerate(row) if cell is not None]
+        if not places:
+            continue
+        x = np.array(places) + 0.07 * (i - 2.5)  # a little apart, so that none hides another
+        y = 100 * np.array([row[place] for place in places], float)
+        name = verdict.title(method)
+        low_high = np.abs(y[:, 1:] - y[:, :1]).T
+        ax.errorbar(
+            x, y[:, 0], low_high, fmt=MARKERS[i], ms=5, lw=1.2, color=paint(name), label=name
+        )
+        first = len(places) if joined is None else sum(place < joined for place in places)
+        ax.plot(x[:first], y[:first, 0], lw=1, color=paint(name))
+
+
 def amount(records: Sequence[Row]) -> Axes:
     """Success over the number of mixed episodes of one level, and by random walks at the right."""
     import matplotlib.pyplot as plt
@@ -130,18 +152,12 @@ def amount(records: Sequence[Row]) -> Axes:
     ax = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")[1]
     level = COSTS.partition("/")[0]
     kinds = {"500": "mixed-500", "2,000": "mixed-2000", "10,000": "mixed", "random": "random"}
-    for i, method in enumerate(AMOUNT):
-        cells = [comparison.score(comparison.cells(records, method, f"{level}/{kind}"), "success")
-                 for kind in kinds.values()]  # fmt: skip
-        known = [(x, cell) for x, cell in enumerate(cells) if cell is not None]
-        at, color = 0.06 * (i - 2.5), paint(verdict.title(method))
-        if not known:
-            continue
-        y = np.array([cell for _, cell in known]) * 100
-        ax.errorbar([x + at for x, _ in known], y[:, 0], np.abs(y[:, 1:] - y[:, :1]).T, ms=5,
-                    fmt=MARKERS[i], lw=1.2, color=color, label=verdict.title(method))  # fmt: skip
-        along = [x for x, _ in known if x < 3]
-        ax.plot([x + at for x in along], y[: len(along), 0], lw=1, color=color)
+    cells = {
+        m: [comparison.score(comparison.cells(records, m, f"{level}/{kind}"), "success")
+            for kind in kinds.values()]
+        for m in AMOUNT
+    }  # fmt: skip
+    along(ax, cells, joined=3)
     ax.axvline(2.5, color=MUTED, lw=0.8)
     ax.set_xticks(range(len(kinds)), [*list(kinds)[:3], "10,000 random"])
     ax.set(xlabel="episodes of the data", ylabel="success (%)")
