@@ -144,15 +144,20 @@ def asked(cell: Sequence[Row]) -> list[dict[str, Any]]:
 def delayed(
     records: Iterable[Row], methods: Mapping[str, str], datasets: Iterable[str]
 ) -> list[dict[str, str]]:
-    """A row a method and dataset: with rewards at every step, at the end, and the difference."""
+    """A row a method and dataset: with rewards at every step, at the end, and the difference.
+
+    All three are of the seeds that have a run at the end; their number stands behind the method.
+    """
     known, rows = list(records), []
     for dataset in datasets:
         for key, title in methods.items():
             step, end = (runs(known, key, name) for name in (dataset, dataset + SUFFIX))
             if not end:
                 continue
+            seeds = {run["seed"] for run in end}
+            step = [run for run in step if run["seed"] in seeds]
             cells = [score(cell) for cell in (step, end)]
-            row = {"dataset": dataset, "method": title}
+            row = {"dataset": dataset, "method (seeds)": f"{title} ({len(seeds)})"}
             row |= dict(zip(("every step", "at the end"), map(comparison.text, cells)))
             row["difference"] = comparison.text(difference(end, step), sign=True)
             rows.append(row)

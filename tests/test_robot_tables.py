@@ -101,5 +101,13 @@ def test_a_late_reward_is_held_against_the_usual_one():
     late = [run("dt", [45, 55, 65, 75], s, dataset="hopper/medium-delayed") for s in (0, 1, 2)]
     rows = robot_tables.delayed(DT + BC + late, {"dt": "DT", "bc": "BC"}, ["hopper/medium"])
     (row,) = rows  # BC has no delayed run
-    assert row["method"] == "DT" and row["every step"].startswith("65.0")
+    assert row["method (seeds)"] == "DT (3)" and row["every step"].startswith("65.0")
     assert row["difference"] == "−5.0 [−5.0, −5.0]"
+
+
+def test_of_the_usual_reward_only_the_seeds_are_shown_that_had_a_late_one():
+    usual = [run("dt", [score] * 4, s) for s, score in enumerate((10, 60, 80))]
+    late = [run("dt", [55] * 4, 1, dataset="hopper/medium-delayed")]
+    (row,) = robot_tables.delayed(usual + late, {"dt": "DT"}, ["hopper/medium"])
+    assert row["method (seeds)"] == "DT (1)" and row["every step"].startswith("60.0")
+    assert row["at the end"].startswith("55.0") and row["difference"].startswith("−5.0")
