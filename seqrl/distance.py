@@ -11,7 +11,7 @@ import numpy as np
 from seqrl import comparison, evaluation
 from seqrl.experiments import TEST_SEED
 from seqrl.intervals import Interval, wilson
-from seqrl.plots_verdict import along
+from seqrl.plots_verdict import AMOUNT, along
 from seqrl.results import Row
 from seqrl.style import WIDTH
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EDGES = (1, 8, 16, 32)  # steps of the shortest way: parts begin here, the last one has no end
-METHODS = ("bc", "rvs", "iql", "dt", "tt", "leap")
 SHOWN = ("GoToObjMazeS4", "GoToSeqS5R2")  # levels in the book's figure
 
 
@@ -63,7 +62,7 @@ def figure(
     )
     ends = [*(f"{a}–{b - 1}" for a, b in pairwise(EDGES)), f"{EDGES[-1]}+"]
     for ax, (level, steps) in zip(axes[0], ways.items()):
-        along(ax, {m: by_distance(records, m, f"{level}/{kind}", steps) for m in METHODS})
+        along(ax, {m: by_distance(records, m, f"{level}/{kind}", steps) for m in AMOUNT})
         ax.set(xlabel="steps of the shortest way", title=level, ylim=(-4, 104))
         ax.set_xticks(range(len(EDGES)), ends)
     axes[0, 0].set_ylabel("success (%)")

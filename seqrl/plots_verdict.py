@@ -134,7 +134,8 @@ def along(
         places = [x for x, cell in enumerate(row) if cell is not None]
         if not places:
             continue
-        x = np.array(places) + 0.07 * (i - 2.5)  # a little apart, so that none hides another
+        apart = 0.07 * (i - (len(cells) - 1) / 2)  # so that none hides another
+        x = np.array(places) + apart
         y = 100 * np.array([row[place] for place in places], float)
         name = verdict.title(method)
         low_high = np.abs(y[:, 1:] - y[:, :1]).T
