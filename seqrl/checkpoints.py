@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,17 @@ def load(
 
 
 def model_card(model: nn.Module) -> dict[str, Any]:
-    """What a checkpoint says about its model: the method's name and all fields of its config."""
-    config = getattr(model, "config", None)
-    fields = asdict(config) if is_dataclass(config) and not isinstance(config, type) else {}
-    return {"method": type(model).__name__, **fields}
+    """What a checkpoint says about its model: the method's name and all fields of its config.
+
+    But for those at their default whose metadata say "later": they came after the first
+    checkpoints, which stay valid so.
+    """
+    config: Any = getattr(model, "config", None)
+    card = asdict(config) if is_dataclass(config) and not isinstance(config, type) else {}
+    for field in fields(config) if card else ():
+        if field.metadata.get("later") and card[field.name] == field.default:
+            del card[field.name]
+    return {"method": type(model).__name__, **card}
 
 
 def data_card(trajectories: Any) -> dict[str, Any]:

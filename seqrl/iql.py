@@ -11,7 +11,7 @@ of all actions, seen or not; `cql` holds those down that were not (Kumar et al.,
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Self
 
 import torch
@@ -42,11 +42,18 @@ class IQLConfig(BCConfig):
     reward_scale: float = 1.0
     backup: Literal["expectile", "max"] = "expectile"
     cql: float = 0.0  # weight of CQL's penalty
+    encoder_learns: Literal["all", "policy"] = field(  # whose losses train the encoder
+        default="all", metadata={"later": True}
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.backup not in ("expectile", "max"):
             raise ValueError(f"backup is {self.backup!r}; it must be 'expectile' or 'max'.")
+        if self.encoder_learns not in ("all", "policy"):
+            raise ValueError(f"encoder_learns is {self.encoder_learns!r}; it is 'all' or 'policy'.")
+        if self.encoder_learns == "policy" and self.backup == "max":
+            raise ValueError("backup='max' has no policy that the encoder could learn from.")
         for name, asked in (("backup='max'", self.backup == "max"), ("cql", self.cql != 0)):
             if asked and not self.actions.discrete:
                 raise ValueError(f"{name} compares all actions, so it needs discrete ones.")
@@ -119,10 +126,11 @@ def taken(q: Tensor, actions: Tensor) -> Tensor:
 class IQL(nn.Module):
     """One encoder, on which stand two Q functions, a value function and the policy.
 
-    One encoder, trained by all losses together, makes an update as cheap as behavior cloning's
-    plus a few small MLPs. Departures: the paper's networks share nothing; and targets average the
-    critic's heads only, which read the encoder as it is now. Between the heads no gradient flows:
-    Q and V see one another, and the policy sees both, as numbers.
+    One encoder makes an update as cheap as behavior cloning's plus a few small MLPs. Departures:
+    the paper's networks share nothing; and targets average the critic's heads only, which read the
+    encoder as it is now. Between the heads no gradient flows: Q and V see one another, and the
+    policy sees both, as numbers. With `encoder_learns="policy"` the encoder follows the policy's
+    loss alone, which the squared errors of large values would drown.
     """
 
     config: IQLConfig
@@ -163,7 +171,8 @@ class IQL(nn.Module):
         Each is a scalar.
         """
         config = self.config
-        states = self.encoder.encode(batch.observations).steps  # (B, K + 1, D)
+        known = self.encoder.encode(batch.observations).steps  # (B, K + 1, D)
+        states = known.detach() if config.encoder_learns == "policy" else known
         now, actions, over = states[:, :-1], batch.actions[:, :-1], batch.terminations[:, :-1]
         used = batch.mask[:, :-1] & (over | batch.mask[:, 1:])  # (B, K)
 
@@ -179,7 +188,7 @@ class IQL(nn.Module):
             advantage = self._target(now, actions) - v[:, :-1]
             losses["v_loss"] = mean(asymmetric(advantage, config.expectile))
             weight = (config.beta * advantage.detach()).exp().clamp(max=config.largest_weight)
-            cloning = config.actions.losses(self.actor(now), actions)
+            cloning = config.actions.losses(self.actor(known[:, :-1]), actions)
             losses["policy_loss"] = mean(weight * cloning)
         goal = batch.rewards[:, :-1] / config.reward_scale + config.discount * ~over * following
         q = self.critic(now, actions)  # (2, B, K)

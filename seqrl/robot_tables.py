@@ -21,7 +21,7 @@ from seqrl.results import Row
 DATASETS = published.ROBOT_DATASETS
 METHODS = {"bc": "BC", "bc10": "10 %BC", "rvs": "RvS", "iql": "IQL", "dt": "DT", "tt": "TT"}
 SCORE = "normalized"
-VARIED = ("bins",)  # of a config: what a study varies, while all else are sizes
+VARIED = ("bins", "batch")  # of a config: what a study varies, while all else are sizes
 
 
 class Ahead(NamedTuple):

@@ -31,7 +31,11 @@ CHECKPOINTS = ASSETS / "checkpoints"
 LARGEST = 3_000_000  # bytes of a shipped checkpoint
 SHIPPED_METHODS = ("bc", "bc25", "rvs", "iql", "dt", "tt", "leap")
 SHIPPED_LEVELS = ("GoToLocalS8N7", "GoToObjMazeS4", "PickupLoc", levels.KEY_TO_DOOR)
-SHIPPED_ROBOTS = (("dt", "hopper/medium-replay"), ("tt", "hopper/medium-replay"))
+SHIPPED_ROBOTS = (
+    ("dt", "hopper/medium-replay"),
+    ("tt", "hopper/medium-replay"),
+    ("iql", "hopper/medium"),
+)
 NOT_SHIPPED = {(m, levels.KEY_TO_DOOR) for m in ("tt", "leap")}  # no sweep has them
 NUMBERED = re.compile(r"(.*?)(?:-(\d+))?")  # a kind of data, and how many episodes of it
 SMOKE = {"steps": 10, "episodes": 10}  # of a run that is only to be run through

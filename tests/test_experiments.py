@@ -101,6 +101,14 @@ def test_a_setting_is_that_of_the_data_with_some_fields_replaced(data):
     assert not experiments.setting(rollout(Random(world), world, 2, 0), {}).augment
 
 
+def test_iql_on_levels_has_faster_targets_and_an_encoder_of_its_policys(data):
+    config = METHODS["iql"].config(data, TINY)
+    assert (config.average, config.beta, config.encoder_learns) == (0.05, 1.0, "policy")
+    world = envs("view", 2)
+    config = METHODS["iql"].config(rollout(Random(world), world, 2, 0), TINY)
+    assert (config.average, config.beta, config.encoder_learns) == (0.005, 3.0, "all")
+
+
 @pytest.mark.parametrize("method", ["dt", "tt", "leap"])
 def test_dropout_is_that_of_the_transformer(data, method):
     trunk = METHODS[method].config(data, replace(TINY, dropout=0.3)).trunk

@@ -252,6 +252,19 @@ def test_gradients_flow_between_no_two_heads(walks):
         assert moved(model, model.losses(batch)[name]) == {"encoder", head}, name
 
 
+def test_values_leave_the_encoder_alone_where_only_the_policy_trains_it(walks):
+    model = IQLConfig.for_data(walks, encoder_learns="policy", **SMALL).build()
+    batch = model.sample(walks, 16, torch.Generator())
+    trains = {}
+    for name in ("q_loss", "v_loss", "policy_loss"):
+        trains[name] = moved(model, model.losses(batch)[name])
+    assert trains == {
+        "q_loss": {"critic"},
+        "v_loss": {"value"},
+        "policy_loss": {"actor", "encoder"},
+    }
+
+
 @pytest.mark.parametrize("backup", ["expectile", "max"])
 def test_what_q_is_regressed_on_has_no_gradient(backup, walks):
     model = IQLConfig.for_data(walks, backup=backup, **SMALL).build()
@@ -318,7 +331,14 @@ def test_an_episode_is_the_same_whatever_runs_beside_it(backup):
     assert runs[0].equal(runs[1])
 
 
-@pytest.mark.parametrize("more", [{}, {"backup": "max", "cql": 1.0}])
+def test_a_checkpoint_from_before_a_field_was_there_is_one_of_its_default(walks):
+    card = checkpoints.model_card(IQLConfig.for_data(walks, **SMALL).build())
+    assert "encoder_learns" not in card and card["average"] == 0.1
+    other = IQLConfig.for_data(walks, encoder_learns="policy", **SMALL).build()
+    assert checkpoints.model_card(other)["encoder_learns"] == "policy"
+
+
+@pytest.mark.parametrize("more", [{}, {"encoder_learns": "policy"}, {"backup": "max", "cql": 1.0}])
 def test_a_model_comes_back_from_its_checkpoint(more, walks, tmp_path):
     model = IQLConfig.for_data(walks, **SMALL, **more).build()
     fit(model, walks, steps=1, **QUIET)
@@ -365,6 +385,8 @@ def test_reward_scale(returns, lengths, wanted):
         ({"average": 0.0}, "average 0.0"),
         ({"reward_scale": 0.0}, "reward_scale 0.0 must be above 0"),
         ({"cql": -1.0}, "cql -1.0"),
+        ({"encoder_learns": "values"}, "'all' or 'policy'"),
+        ({"encoder_learns": "policy", "backup": "max"}, "no policy that the encoder"),
     ],
 )
 def test_wrong_fields_are_refused(fields, words, walks):

@@ -296,6 +296,9 @@ def test_the_sweep_has_every_cell_of_the_table_and_begins_with_hopper():
         ("tt", "hopper/medium-replay", ("bins", "uniform")),
         ("tt", "halfcheetah/medium-expert", ("bins", "uniform")),
         ("dt", "hopper/medium", ("steps", 100_000)),
-        ("iql", "hopper/medium", ("steps", 100_000)),
+        ("iql", "hopper/medium", ("steps", 100_000), ("batch", 13)),
+        ("iql", "hopper/medium-replay", ("steps", 100_000), ("batch", 13)),
+        ("iql", "hopper/medium", ("batch", 13)),
+        ("iql", "hopper/medium-replay", ("batch", 13)),
         ("iql", "hopper/medium-replay", ("clip", 1.0)),
     }

@@ -40,6 +40,9 @@ def test_what_a_study_varies_is_no_size():
     both = [uniform, usual]
     assert robot_tables.runs(both, "tt", "hopper/medium") == [usual]
     assert robot_tables.runs(both, "tt", "hopper/medium", bins="uniform") == [uniform]
+    small = run("tt", [30], config={"batch": 13, "steps": 50_000}, steps=50_000)
+    assert robot_tables.runs([small, usual], "tt", "hopper/medium") == [usual]
+    assert robot_tables.runs([small, usual], "tt", "hopper/medium", batch=13) == [small]
 
 
 def test_records_without_a_normalized_score_are_other_studies():
