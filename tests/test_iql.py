@@ -141,6 +141,21 @@ def test_iql_learns_in_sample_values_and_shortest_walks_from_random_ones(walks):
     assert detours(learned).double().mean() < 0.2 < 3 < detours(walks).double().mean()
 
 
+def test_eq_iql_climb():
+    """On an endless walk of reward 1 a value climbs as slowly as its targets allow."""
+    data = pack([chain([1.0] * 50, terminated=False)])
+    climbed, gamma, rho = {}, 0.9, 0.05
+    for n in (100, 400):
+        model = IQLConfig.for_data(
+            data, **SMALL | {"discount": gamma, "average": rho, "reward_scale": 1.0}
+        ).build()
+        fit(model, data, steps=n, **QUIET)
+        v = model.values(every_step(data)).v.mean().item()
+        climbed[n] = v * (1 - gamma)  # of its height, 1 / (1 - γ)
+    wanted = {n: 1 - (1 - rho * (1 - gamma)) ** n for n in climbed}  # 0.39, 0.87
+    assert climbed == pytest.approx(wanted, abs=0.12)
+
+
 def test_a_larger_expectile_expects_more(walks):
     found = []
     for expectile in (0.5, 0.95):
