@@ -270,14 +270,8 @@ def test_gradients_flow_between_no_two_heads(walks):
 def test_values_leave_the_encoder_alone_where_only_the_policy_trains_it(walks):
     model = IQLConfig.for_data(walks, encoder_learns="policy", **SMALL).build()
     batch = model.sample(walks, 16, torch.Generator())
-    trains = {}
-    for name in ("q_loss", "v_loss", "policy_loss"):
-        trains[name] = moved(model, model.losses(batch)[name])
-    assert trains == {
-        "q_loss": {"critic"},
-        "v_loss": {"value"},
-        "policy_loss": {"actor", "encoder"},
-    }
+    trained = {"q_loss": {"critic"}, "v_loss": {"value"}, "policy_loss": {"actor", "encoder"}}
+    assert {name: moved(model, model.losses(batch)[name]) for name in trained} == trained
 
 
 @pytest.mark.parametrize("backup", ["expectile", "max"])
