@@ -56,9 +56,10 @@ def possible(pack):
 def test_twenty_submissions_two_of_them_hostile_get_their_rows(first, capsys):
     students, chosen = submissions.from_bank(first, 18)
     bad = [s for s in submissions.hostile(first) if s.student in ("loops", "leaves in a cell")]
-    warm, limits = replace(first, modules=("torch",)), session.Limits(notebook=10.0, calls=8.0)
-    begin = time.perf_counter()
-    rows = {g.submission.student: g for g in grader.grade(warm, students + bad, limits=limits)}
+    warm = replace(first, modules=("torch",))
+    begin = time.perf_counter()  # limits: far above what the slowest right answers compute
+    graded = grader.grade(warm, students + bad, limits=session.Limits())
+    rows = {g.submission.student: g for g in graded}
     with capsys.disabled():
         print(f"\n20 submissions graded in {time.perf_counter() - begin:.1f} s")
     assert len(rows) == 20
@@ -68,11 +69,9 @@ def test_twenty_submissions_two_of_them_hostile_get_their_rows(first, capsys):
         for id, answer, result in zip(first.points, answers, rows[student.student].results):
             assert result.id == id
             phrase = bank.WRONG[id].get(answer)
-            assert result.passed == (phrase is None), (answer.__name__, result)
-            phrases = [phrase or exercise(id).shown]
-            if answer is bank.object_identity:  # a call from outside makes new objects, somewhere
-                phrases += ["It leaks", "Asked twice"]
-            assert any(phrase in result.message for phrase in phrases)
+            told = student.student, answer.__name__, phrase, first.seeds, result
+            assert result.passed == (phrase is None), told
+            assert (phrase or exercise(id).shown) in result.message, told
 
 
 @CHILDREN

@@ -43,10 +43,14 @@ def sides(student: Guarded, maps: list[bytes], fraction: float) -> np.ndarray:
 
 
 def judge_objects(student: Guarded) -> None:
-    """Called when an answer is known to be wrong: does it look at objects instead of bytes?"""
-    maps = random_maps(0, 2000)  # many, since addresses close to each other are alike
-    once, again = (sides(student, maps, 0.5) for _ in range(2))
-    if np.array_equal(once, again) and not np.array_equal(once, sides(student, copies(maps), 0.5)):
+    """Called when an answer is known to be wrong: does it look at objects instead of bytes?
+
+    Every map comes twice in one call, as one object and then as two. Between two calls an answer in
+    another process meets new objects, which may lie where the old ones lay, or elsewhere.
+    """
+    maps = random_maps(0, 1000)  # many, since addresses close to each other are alike
+    one, two = (sides(student, maps + twins, 0.5).reshape(2, -1) for twins in (maps, copies(maps)))
+    if np.array_equal(*one) and not np.array_equal(*two):
         raise Failed(
             "It leaks: equal maps land on different sides when they are two objects in memory. "
             "`id` and `is` look at the object; decide from its bytes.",

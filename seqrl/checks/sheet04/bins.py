@@ -41,6 +41,16 @@ def between(column: np.ndarray, bins: int) -> np.ndarray:
     return np.quantile(column, np.linspace(0, 1, bins + 1))
 
 
+def between_by_division(column: np.ndarray, bins: int) -> np.ndarray:
+    """The same but for the last digit, which decides where a value lies on an edge."""
+    return np.quantile(column, np.arange(bins + 1) / bins)
+
+
+def between_by_percent(column: np.ndarray, bins: int) -> np.ndarray:
+    """The same once more, and again with another last digit."""
+    return np.percentile(column, np.linspace(0, 100, bins + 1))
+
+
 def of_distinct(column: np.ndarray, bins: int) -> np.ndarray:
     """Bins that hold equally many different values."""
     return masses(np.unique(column), bins)
@@ -98,6 +108,11 @@ def with_ties(column: np.ndarray, bins: int, values: np.ndarray) -> Any:
     return tokens, (edges[tokens] + edges[tokens + 1]) / 2
 
 
+BETWEEN = (
+    "The edges lie between values, where the quantile was interpolated. Here every edge is a value "
+    "of the column: every ⌈rows / bins⌉-th in order, and the largest."
+)
+
 MISTAKES = (
     Mistake(
         "The bins are equally wide. They should hold equally many values of the column, so that "
@@ -131,11 +146,9 @@ MISTAKES = (
         "learned by nobody and can still be drawn. Let equal edges be one.",
         with_ties,
     ),
-    Mistake(
-        "The edges lie between values, where the quantile was interpolated. Here every edge is a "
-        "value of the column: every ⌈rows / bins⌉-th in order, and the largest.",
-        by(between),
-    ),
+    Mistake(BETWEEN, by(between)),
+    Mistake(BETWEEN, by(between_by_division)),
+    Mistake(BETWEEN, by(between_by_percent)),
     Mistake(
         "The step from edge to edge was rounded down, so there can be more bins than asked for. "
         "Round up.",
