@@ -30,10 +30,29 @@ def values(records: Sequence[Row]) -> Found:
         return missing()
     n = Counter(x.verdict for x in found)
     side = YES if not n["behind"] else PARTLY if n["ahead"] else NO
-    cells = [robot_tables.runs(records, m, x.dataset) for x in found for m in ("dt", "iql")]
+    dt, iql = (_updates(records, m, [x.dataset for x in found]) for m in ("dt", "iql"))
+    return Found(side, f"DT − IQL: {_sides(found)}; {dt} and {iql} updates, as many steps of data")
+
+
+def _updates(records: Sequence[Row], method: str, datasets: Sequence[str]) -> str:
+    cells = [robot_tables.runs(records, method, name) for name in datasets]
     spent = sorted({robot_tables.updates(run) for cell in cells for run in cell})
-    short = f"{' or '.join(f'{x:,}' for x in spent)} updates, IQL's paper a million"
-    return Found(side, f"DT − IQL: {_sides(found)}; {short}")
+    return " or ".join(f"{x:,}" for x in spent)
+
+
+def late(records: Sequence[Row]) -> Found:
+    """Paid at the end, IQL falls wherever it was tried, and Decision Transformer nowhere."""
+    names = [x for x in robot_tables.DATASETS if robot_tables.paid_late(records, "iql", x)[0]]
+    fallen = {}
+    for method in ("dt", "iql"):
+        cells = [robot_tables.paid_late(records, method, name) for name in names]
+        found = [robot_tables.difference(*cell) for cell in cells]
+        fallen[method] = sum(x.high < 0 for x in found if x is not None)
+        if not found or None in found:
+            return missing()
+    dt, iql = fallen.values()
+    side = YES if (dt, iql) == (0, len(names)) else PARTLY if iql > dt else NO
+    return Found(side, f"of {len(names)} datasets, IQL falls on {iql}, DT on {dt}")
 
 
 def best(records: Sequence[Row]) -> Found:

@@ -141,24 +141,36 @@ def asked(cell: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
+def paid_late(
+    records: Iterable[Row], method: str, dataset: str, **varied: Any
+) -> tuple[list[Row], list[Row]]:
+    """A cell whose reward comes at the end, and that with a reward at every step of the same seeds.
+
+    varied: see `runs`.
+    """
+    known = list(records)
+    end = runs(known, method, dataset + SUFFIX, **varied)
+    seeds = {run["seed"] for run in end}
+    return end, [run for run in runs(known, method, dataset, **varied) if run["seed"] in seeds]
+
+
 def delayed(
-    records: Iterable[Row], methods: Mapping[str, str], datasets: Iterable[str]
+    records: Iterable[Row], methods: Mapping[str, str], datasets: Iterable[str], **varied: Any
 ) -> list[dict[str, str]]:
     """A row a method and dataset: with rewards at every step, at the end, and the difference.
 
     All three are of the seeds that have a run at the end; their number stands behind the method.
+    varied: see `runs`.
     """
     known, rows = list(records), []
     for dataset in datasets:
         for key, title in methods.items():
-            step, end = (runs(known, key, name) for name in (dataset, dataset + SUFFIX))
+            end, step = paid_late(known, key, dataset, **varied)
             if not end:
                 continue
-            seeds = {run["seed"] for run in end}
-            step = [run for run in step if run["seed"] in seeds]
-            cells = [score(cell) for cell in (step, end)]
-            row = {"dataset": dataset, "method (seeds)": f"{title} ({len(seeds)})"}
-            row |= dict(zip(("every step", "at the end"), map(comparison.text, cells)))
+            cells = [comparison.text(score(cell)) for cell in (step, end)]
+            row = {"dataset": dataset, "method (seeds)": f"{title} ({len(end)})"}
+            row |= dict(zip(("every step", "at the end"), cells))
             row["difference"] = comparison.text(difference(end, step), sign=True)
             rows.append(row)
     return rows

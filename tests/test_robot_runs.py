@@ -46,10 +46,11 @@ def at_hand(data, monkeypatch):
 # ----------------------------------------------------------------------------------- sizes, targets
 
 
-def test_a_robot_has_the_papers_sizes_and_the_same_updates_for_every_method(data):
+def test_a_robot_has_the_papers_sizes_and_as_many_windows_for_every_method(data):
     sizes = {method: experiments.setting(data, {}, method) for method in ROBOT_METHODS}
-    assert {size.steps for size in sizes.values()} == {20_000}
-    assert {size.batch for size in sizes.values()} == {64}
+    assert {(size.steps, size.batch) for m, size in sizes.items() if m != "iql"} == {(20_000, 64)}
+    assert (sizes["iql"].steps, sizes["iql"].batch) == (100_000, 13)
+    assert abs(5 * 13 - 64) <= 1 and sizes["iql"].context * 13 == 260
     assert not any(size.augment for size in sizes.values())
     assert sizes["bc"] == sizes["bc10"] == sizes["rvs"] == ROBOT == usual("Hopper-v5", 5)
     dt = sizes["dt"]
@@ -292,13 +293,13 @@ def test_the_sweep_has_every_cell_of_the_table_and_begins_with_hopper():
     assert all(run.dataset.startswith("hopper/") for run in spec.runs[:54])
     assert [run.seed for run in spec.runs[:54]] == [0] * 18 + [1] * 18 + [2] * 18
     others = {(run.method, run.dataset, *run.config.items()) for run in spec.runs if run.config}
+    two, of_iql = ("hopper/medium", "hopper/medium-replay"), ("iql", "hopper/medium-replay")
+    every, short = [f"{r}/{k}" for r in TARGETS for k in kinds], (("steps", 20_000), ("batch", 64))
     assert others == {
         ("tt", "hopper/medium-replay", ("bins", "uniform")),
         ("tt", "halfcheetah/medium-expert", ("bins", "uniform")),
-        ("dt", "hopper/medium", ("steps", 100_000)),
-        ("iql", "hopper/medium", ("steps", 100_000), ("batch", 13)),
-        ("iql", "hopper/medium-replay", ("steps", 100_000), ("batch", 13)),
-        ("iql", "hopper/medium", ("batch", 13)),
-        ("iql", "hopper/medium-replay", ("batch", 13)),
-        ("iql", "hopper/medium-replay", ("clip", 1.0)),
+        *(("dt", name, ("steps", 100_000)) for name in every),
+        *(("iql", name, *short) for name in (*every, *(f"hopper/{k}-delayed" for k in kinds))),
+        *(("iql", name, ("steps", 20_000)) for name in two),
+        (*of_iql, *short, ("clip", 1.0)),
     }

@@ -114,3 +114,12 @@ def test_of_the_usual_reward_only_the_seeds_are_shown_that_had_a_late_one():
     (row,) = robot_tables.delayed(usual + late, {"dt": "DT"}, ["hopper/medium"])
     assert row["method (seeds)"] == "DT (1)" and row["every step"].startswith("60.0")
     assert row["at the end"].startswith("55.0") and row["difference"].startswith("−5.0")
+
+
+def test_a_late_reward_is_compared_within_a_study():
+    short = {"batch": 64, "steps": 5}
+    usual = [run("iql", [90] * 4), run("iql", [30] * 4, config=short)]
+    late = [run("iql", [10] * 4, dataset="hopper/medium-delayed", config=short)]
+    assert robot_tables.delayed(usual + late, {"iql": "IQL"}, ["hopper/medium"]) == []
+    (row,) = robot_tables.delayed(usual + late, {"iql": "IQL"}, ["hopper/medium"], batch=64)
+    assert row["every step"].startswith("30.0") and row["difference"].startswith("−20.0")

@@ -106,7 +106,7 @@ def test_a_rule_follows_the_numbers():
 
 
 def walked(method, dataset, score, config=None):
-    made = run(method, dataset)
+    made = {**run(method, dataset), "setting": {"steps": {"dt": 7, "iql": 9}.get(method, 8)}}
     scores = {"normalized": float(score)}
     episodes = {"normalized": [float(score)] * 20}
     return {**made, "config": config or {}, "scores": scores, "episodes": episodes}
@@ -120,8 +120,23 @@ def test_robots_are_judged_by_the_datasets_on_which_a_method_is_behind():
     found = replication_robots.values(dt + iql)
     assert found.verdict == replication.PARTLY
     assert "ahead on 3, tied on 0, behind on 6 of 9" in found.why
+    assert found.why.endswith("7 and 9 updates, as many steps of data")
     below = [walked("iql", name, 40) for name in names]
     assert replication_robots.values(dt + below).verdict == replication.YES
+
+
+def test_a_late_reward_is_judged_by_who_falls():
+    names = ("hopper/medium", "hopper/medium-expert")
+    usual = [walked(m, name, 50) for m in ("dt", "iql") for name in names]
+    end = {m: [walked(m, f"{name}-delayed", 20) for name in names] for m in ("dt", "iql")}
+    holds = [walked("dt", f"{name}-delayed", 50) for name in names]
+    assert replication_robots.late(usual).verdict == replication.OPEN
+    assert replication_robots.late(usual + end["iql"]).verdict == replication.OPEN
+    found = replication_robots.late(usual + end["iql"] + holds)
+    assert found == (replication.YES, "of 2 datasets, IQL falls on 2, DT on 0")
+    half = usual + end["iql"] + [holds[0], end["dt"][1]]
+    assert replication_robots.late(half).verdict == replication.PARTLY
+    assert replication_robots.late(usual + end["iql"] + end["dt"]).verdict == replication.NO
 
 
 def test_a_planner_on_few_datasets_is_judged_with_its_ties_and_never_refuted_by_one():
