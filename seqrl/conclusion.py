@@ -23,8 +23,8 @@ def intervals(records: Iterable[Row]) -> dict[str, Interval | None]:
     rows = list(records)
     paired = (("dt", "bc25"), ("dt", "iql"), ("dt", "bc"), ("tt", "bc"), ("leap", "bc"))
     found = {f"{a} − {b}": verdict.pooled(_levels(rows, a), _levels(rows, b)) for a, b in paired}
-    for other in ("bc", "bc10", "rvs", "iql"):
-        found[f"robots dt − {other}"] = verdict.over_robots(rows, "dt", other)
+    robots = [("dt", other) for other in ("bc", "bc10", "rvs", "iql")] + [("iql", "bc10")]
+    found |= {f"robots {a} − {b}": verdict.over_robots(rows, a, b) for a, b in robots}
     for method in ("dt", "iql"):
         late, usual = replication.late(rows, method)
         found[f"{method} late"] = comparison.difference(late, usual, "success")

@@ -99,7 +99,7 @@ IQL_LEVELS: dict[str, Any] = {"average": 0.05, "beta": 1.0, "encoder_learns": "p
 LONGER = {"steps": 3000, "lr": 2e-3}
 
 # On robots a value takes tens of thousands of updates to climb as high as an episode earns (book,
-# chapter 3's second page). So IQL's are five times as many, on as many steps of data as anybody's:
+# chapter 3's second page). So IQL's are five times as many, on as many steps of data as DT's:
 # 13 windows are 260 steps, and its paper has 256. It clips nothing.
 IQL_ROBOTS = {"lr": 3e-4, "clip": 1e9, "steps": 100_000, "batch": 13}
 

@@ -31,7 +31,9 @@ def values(records: Sequence[Row]) -> Found:
     n = Counter(x.verdict for x in found)
     side = YES if not n["behind"] else PARTLY if n["ahead"] else NO
     dt, iql = (_updates(records, m, [x.dataset for x in found]) for m in ("dt", "iql"))
-    return Found(side, f"DT − IQL: {_sides(found)}; {dt} and {iql} updates, as many steps of data")
+    single = sum(len(robot_tables.runs(records, "iql", x.dataset)) == 1 for x in found)
+    short = f"{dt} and {iql} updates on as many steps of data; one seed of IQL on {single}"
+    return Found(side, f"DT − IQL: {_sides(found)}; {short}")
 
 
 def _updates(records: Sequence[Row], method: str, datasets: Sequence[str]) -> str:

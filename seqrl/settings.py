@@ -1,4 +1,4 @@
-"""The sizes of a run of the protocol: the same for every method, by environment and data."""
+"""The sizes of a run of the protocol, by environment and data; `methods` has a method's own."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ KEY_TO_DOOR = Setting(context=30, steps=1000, batch=96)  # whole episodes, few o
 # thousand walks more than 1,000 learn the noise. Both seen on validation episodes.
 KEY_TO_DOOR_MANY = replace(KEY_TO_DOOR, steps=4000)  # of ten thousand walks
 
-# Robots. Departures from all papers: 20,000 updates (DT's has 100,000, IQL's a million), betas
-# of 0.9 and 0.95, and a rate that falls to a tenth of its height. MLPs get the same windows as
-# DT, 1,280 steps an update, where their papers draw 256 or more single steps; RvS's has 1,024
-# units a layer. See `methods` for what each method has of its own.
+# Robots. Departures from all papers: 20,000 updates (DT's has 100,000; IQL's a million, and here it
+# has 100,000 small ones), betas of 0.9 and 0.95, and a rate that falls to a tenth of its height.
+# MLPs get the same windows as DT, 1,280 steps an update, where their papers draw 256 or more single
+# steps; RvS's has 1,024 units a layer. See `methods` for what each method has of its own.
 ROBOT = Setting(
     width=256,
     context=20,

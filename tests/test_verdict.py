@@ -120,7 +120,7 @@ def test_robots_are_judged_by_the_datasets_on_which_a_method_is_behind():
     found = replication_robots.values(dt + iql)
     assert found.verdict == replication.PARTLY
     assert "ahead on 3, tied on 0, behind on 6 of 9" in found.why
-    assert found.why.endswith("7 and 9 updates, as many steps of data")
+    assert found.why.endswith("7 and 9 updates on as many steps of data; one seed of IQL on 9")
     below = [walked("iql", name, 40) for name in names]
     assert replication_robots.values(dt + below).verdict == replication.YES
 
