@@ -45,13 +45,15 @@ def _updates(records: Sequence[Row], method: str, datasets: Sequence[str]) -> st
 def late(records: Sequence[Row]) -> Found:
     """Paid at the end, IQL falls wherever it was tried, and Decision Transformer nowhere."""
     names = [x for x in robot_tables.DATASETS if robot_tables.paid_late(records, "iql", x)[0]]
+    if not names:
+        return missing()
     fallen = {}
     for method in ("dt", "iql"):
         cells = [robot_tables.paid_late(records, method, name) for name in names]
         found = [robot_tables.difference(*cell) for cell in cells]
-        fallen[method] = sum(x.high < 0 for x in found if x is not None)
-        if not found or None in found:
+        if None in found:
             return missing()
+        fallen[method] = sum(x.high < 0 for x in found if x is not None)
     dt, iql = fallen.values()
     side = YES if (dt, iql) == (0, len(names)) else PARTLY if iql > dt else NO
     return Found(side, f"of {len(names)} datasets, IQL falls on {iql}, DT on {dt}")

@@ -113,6 +113,22 @@ def ahead(
     return found
 
 
+def told(title: str, order: Mapping[str, Iterable[Ahead]]) -> list[str]:
+    """A sentence a side and other method, as in "DT is behind IQL on hopper/medium".
+
+    order: what `ahead` found, by the other method's title.
+    """
+    lines = []
+    for other, found in order.items():
+        sides: dict[str, list[str]] = {}
+        for x in found:
+            sides.setdefault(x.verdict, []).append(x.dataset)
+        for side, words in (("ahead", "ahead of"), ("level", "level with"), ("behind", "behind")):
+            if side in sides:
+                lines.append(f"{title} is {words} {other} on {', '.join(sides[side])}")
+    return lines
+
+
 def difference(a: Sequence[Row], b: Sequence[Row]) -> Interval | None:
     """a - b of two cells in the normalized score, over their common seeds; None without any."""
     each = [{r["seed"]: r for r in cell} for cell in (a, b)]

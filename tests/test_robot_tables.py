@@ -123,3 +123,12 @@ def test_a_late_reward_is_compared_within_a_study():
     assert robot_tables.delayed(usual + late, {"iql": "IQL"}, ["hopper/medium"]) == []
     (row,) = robot_tables.delayed(usual + late, {"iql": "IQL"}, ["hopper/medium"], batch=64)
     assert row["every step"].startswith("30.0") and row["difference"].startswith("−20.0")
+
+
+def test_who_is_ahead_is_told_a_sentence_a_side():
+    near = [run("iql", [90, 20, 110, 40], seed) for seed in (0, 1, 2)]
+    order = {m: robot_tables.ahead(DT + BC + near, "dt", m) for m in ("bc", "iql", "rvs")}
+    assert robot_tables.told("DT", order) == [
+        "DT is ahead of bc on hopper/medium",
+        "DT is level with iql on hopper/medium",
+    ]

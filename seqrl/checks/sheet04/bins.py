@@ -146,9 +146,7 @@ MISTAKES = (
         "learned by nobody and can still be drawn. Let equal edges be one.",
         with_ties,
     ),
-    Mistake(BETWEEN, by(between)),
-    Mistake(BETWEEN, by(between_by_division)),
-    Mistake(BETWEEN, by(between_by_percent)),
+    *(Mistake(BETWEEN, by(f)) for f in (between, between_by_division, between_by_percent)),
     Mistake(
         "The step from edge to edge was rounded down, so there can be more bins than asked for. "
         "Round up.",
